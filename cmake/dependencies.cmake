@@ -1,0 +1,26 @@
+# Everything comes from Debian/Ubuntu packages; scripts/setup.sh installs them.
+# This file is also installed: tesseraConfig.cmake includes it to find what the libraries link.
+include(CMakeFindDependencyMacro)
+find_dependency(nlohmann_json 3.11)
+find_dependency(TBB)
+find_dependency(OpenSSL)
+find_dependency(Threads)
+find_dependency(PkgConfig)
+find_dependency(CLI11)
+foreach(name IN ITEMS nlohmann_json TBB OpenSSL Threads PkgConfig)
+  if(NOT ${name}_FOUND)
+    message(FATAL_ERROR "tessera needs ${name}; scripts/setup.sh installs what is missing")
+  endif()
+endforeach()
+
+# xxHash and Highway ship pkg-config files on every supported distribution, CMake packages on some.
+function(tessera_pkg target module)
+  if(TARGET ${target})
+    return()
+  endif()
+  pkg_check_modules(${target}_pc REQUIRED IMPORTED_TARGET GLOBAL ${module})
+  add_library(${target} INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(${target} INTERFACE PkgConfig::${target}_pc)
+endfunction()
+tessera_pkg(tessera_xxhash libxxhash)
+tessera_pkg(tessera_highway libhwy)

@@ -1,0 +1,1 @@
+# `cmake --install` gives the program, the libraries, their headers and a package config.

@@ -1,0 +1,30 @@
+# Flags that reach every target of the project. No -march: SIMD is dispatched at run time. No fused
+# multiply-add and no fast-math: output bytes must not depend on the compiler's mood.
+add_library(tessera_flags INTERFACE)
+target_compile_options(tessera_flags INTERFACE
+  -Wall -Wextra -Wconversion -ffp-contract=off
+  $<$<BOOL:${TESSERA_WERROR}>:-Werror>)
+if(TESSERA_SANITIZE)
+  target_compile_options(tessera_flags INTERFACE
+    -fsanitize=${TESSERA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(tessera_flags INTERFACE -fsanitize=${TESSERA_SANITIZE})
+else()
+  target_compile_options(tessera_flags INTERFACE $<$<CONFIG:Release>:-fstack-protector-strong>)
+  target_compile_definitions(tessera_flags INTERFACE
+    $<$<CONFIG:Release>:_GLIBCXX_ASSERTIONS>)
+  target_link_options(tessera_flags INTERFACE -Wl,-z,relro,-z,now)
+endif()
+
+# tessera_layer(NAME PUBLIC deps... PRIVATE deps...): library tessera_NAME from the folder NAME.
+function(tessera_layer name)
+  cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/*.cc)
+  add_library(tessera_${name} STATIC ${sources})
+  add_library(tessera::${name} ALIAS tessera_${name})
+  set_target_properties(tessera_${name} PROPERTIES EXPORT_NAME ${name})
+  target_compile_features(tessera_${name} PUBLIC cxx_std_23)
+  target_include_directories(tessera_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/tessera>)
+  target_link_libraries(tessera_${name} PUBLIC ${arg_PUBLIC}
+    PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:tessera_flags>)
+endfunction()

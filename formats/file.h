@@ -1,0 +1,105 @@
+// Files as the rest sees them: positional reads and writes, every error a Result that names the
+// file. Read, not mapped: a shard on NFS that shrinks would kill us with SIGBUS instead of giving
+// an error.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "formats/result.h"
+
+namespace tessera {
+
+// What must not change while a file is in use.
+struct FileIdentity {
+  uint64_t device = 0, inode = 0, size = 0;
+  int64_t mtime_ns = 0;
+
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
+// An open file. Thread-safe: all access is positional. Closed on destruction; a write error that
+// only close(2) would report has been reported by Sync before.
+class File {
+ public:
+  // Follows links (hub caches are made of them); refuses anything but a regular file.
+  static Result<File> OpenRead(const std::filesystem::path& path);
+  // Never through a link. Creates exclusively, or opens what a former run left.
+  static Result<File> Create(const std::filesystem::path& path);
+  static Result<File> OpenWrite(const std::filesystem::path& path);
+
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File();
+
+  // Fills `out` from `offset`. A short file is kTruncated, any other failure kReadFailed.
+  Result<void> ReadAt(uint64_t offset, std::span<std::byte> out) const;
+  Result<void> WriteAt(uint64_t offset, std::span<const std::byte> data) const;
+  Result<FileIdentity> Identity() const;
+  // Sets the size and reserves the space where the file system can: kNoSpace now beats kNoSpace
+  // later.
+  Result<void> Allocate(uint64_t size) const;
+  // Starts writing a range back without waiting, so that dirty pages stay few. Best effort.
+  void StartWriteback(uint64_t offset, uint64_t size) const;
+  // fdatasync / fsync. A failure is final: after one, Linux may have dropped the dirty pages.
+  Result<void> SyncData() const;
+  Result<void> Sync() const;
+
+  const std::filesystem::path& path() const { return path_; }
+  int descriptor() const { return fd_; }
+
+ private:
+  File(int fd, std::filesystem::path path) : fd_(fd), path_(std::move(path)) {}
+  static Result<File> Open(const std::filesystem::path& path, int flags, ErrorCode otherwise);
+
+  int fd_ = -1;
+  std::filesystem::path path_;
+};
+
+// Turns errno into an Error: ENOSPC, EDQUOT and EFBIG become kNoSpace, EACCES, EPERM and EROFS
+// kOutputNotWritable when `otherwise` is an output error.
+Error SystemError(ErrorCode otherwise, const std::string& doing, const std::filesystem::path& path,
+                  int error);
+
+// Whole small files. `max_bytes` bounds what a hostile file can make us allocate.
+Result<std::string> ReadWholeFile(const std::filesystem::path& path, uint64_t max_bytes);
+// Writes a sibling of `path` in `staging`, syncs it, renames it to `path`, syncs the directory.
+Result<void> WriteFileAtomically(const std::filesystem::path& path, std::string_view contents,
+                                 const std::filesystem::path& staging);
+Result<void> RenameFile(const std::filesystem::path& from, const std::filesystem::path& to);
+Result<void> SyncDirectory(const std::filesystem::path& dir);
+
+// Keeps at most `limit` files open, closing the least recently used; users share ownership, so a
+// file in use outlives its eviction. Thread-safe.
+class FileCache {
+ public:
+  using Opener = std::function<Result<File>(uint32_t index)>;
+
+  FileCache(size_t limit, Opener opener) : limit_(limit), opener_(std::move(opener)) {}
+
+  Result<std::shared_ptr<const File>> Get(uint32_t index);
+  // Forgets one file, so that it closes when its last user lets go.
+  void Drop(uint32_t index);
+
+ private:
+  struct Entry {
+    uint32_t index;
+    std::shared_ptr<const File> file;
+  };
+  const size_t limit_;
+  const Opener opener_;
+  std::mutex mutex_;
+  std::list<Entry> recent_;  // most recent first
+  std::unordered_map<uint32_t, std::list<Entry>::iterator> where_;
+};
+
+}  // namespace tessera

@@ -1,0 +1,110 @@
+// One way to store a weight matrix: which tensors it becomes, and rows to and from them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/dtype.h"
+#include "formats/result.h"
+#include "formats/tensor.h"
+
+namespace tessera {
+
+// One tensor that a weight [rows, cols] is stored as. suffix replaces the weight's ".weight"
+// ending.
+struct PartSpec {
+  std::string suffix;  // ".weight", ".weight_scale_inv", ...
+  Dtype dtype;
+  Shape shape;
+};
+
+struct ByteRange {
+  uint64_t begin = 0, end = 0;
+
+  uint64_t size() const { return end - begin; }
+  friend bool operator==(const ByteRange&, const ByteRange&) = default;
+};
+
+struct RowRange {
+  uint64_t begin = 0, end = 0;
+
+  uint64_t size() const { return end - begin; }
+  friend bool operator==(const RowRange&, const RowRange&) = default;
+};
+
+// Facts about values met while encoding or decoding; they add up over tiles.
+struct ValueStats {
+  uint64_t nan_codes = 0;  // FP8 codes that are NaN; each comes out as the one quiet NaN
+  uint64_t f16_overflows =
+      0;  // finite values beyond F16's range: infinite, or clipped under `saturate`
+  uint64_t not_finite = 0;  // NaN or infinity that the target cannot hold (FP8, INT)
+
+  ValueStats& operator+=(const ValueStats& other) {
+    nan_codes += other.nan_codes;
+    f16_overflows += other.f16_overflows;
+    not_finite += other.not_finite;
+    return *this;
+  }
+};
+
+// Stateless, hence shareable between threads. A weight is a matrix; a vector [n] counts as [n, 1]
+// when plain, so that it can be cut anywhere.
+class Scheme {
+ public:
+  virtual ~Scheme() = default;
+
+  virtual std::string_view name() const = 0;
+
+  // Parts in a fixed order, the weight's own codes first.
+  virtual std::vector<PartSpec> Parts(uint64_t rows, uint64_t cols) const = 0;
+
+  // Rows are decoded and encoded in multiples of this, except at the end of the matrix.
+  virtual uint64_t row_quantum() const = 0;
+
+  // The bytes of part `part` that rows [begin, end) need or fill; begin is a multiple of
+  // row_quantum().
+  virtual ByteRange PartBytes(size_t part, uint64_t rows, uint64_t cols, RowRange range) const = 0;
+
+  // Rows [range) as F32, row-major, from the bytes that PartBytes named. `out` holds range.size() *
+  // cols.
+  virtual void DecodeRows(std::span<const std::span<const std::byte>> parts, uint64_t rows,
+                          uint64_t cols, RowRange range, float* out, ValueStats& stats) const = 0;
+
+  // The inverse, rounding as the scheme's source says (docs/numerics.md). Fills every byte of
+  // `parts`.
+  virtual void EncodeRows(const float* in, uint64_t rows, uint64_t cols, RowRange range,
+                          std::span<const std::span<std::byte>> parts, ValueStats& stats) const = 0;
+};
+
+// A plain float type; part 0 is ".weight" of that dtype. `saturate`: F16 clips to +-65504 instead
+// of becoming infinite (both are counted).
+const Scheme& PlainScheme(Dtype dtype, bool saturate = false);
+
+enum class ScaleFormat : uint8_t { kF32, kUe8m0 };  // kUe8m0: powers of two, stored as F32
+
+// DeepSeek's block FP8: ".weight" F8_E4M3 (or F8_E5M2), ".weight_scale_inv" of
+// ceil(rows/block_rows) x ceil(cols/block_cols) scales in F32 (or F8_E8M0, decode only).
+struct Fp8BlockArgs {
+  Dtype code = Dtype::kF8E4M3;
+  Dtype scale = Dtype::kF32;
+  uint32_t block_rows = 128, block_cols = 128;
+  ScaleFormat scale_format = ScaleFormat::kF32;  // for encoding
+  // Encode with the scales that parts[1] already holds instead of computing them: gives back the
+  // original codes wherever the scales are powers of two.
+  bool scales_given = false;
+};
+std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args);
+
+// Rows from one scheme to another in one go: a fused kernel where there is one (block FP8 to BF16,
+// F16, F32; plain to plain), else through F32 scratch in cache. Same bits either way. `range`
+// begins at a multiple of both quanta.
+void Transcode(const Scheme& from, std::span<const std::span<const std::byte>> source,
+               const Scheme& to, std::span<const std::span<std::byte>> target, uint64_t rows,
+               uint64_t cols, RowRange range, ValueStats& stats);
+
+}  // namespace tessera

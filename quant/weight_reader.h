@@ -1,0 +1,34 @@
+// "This weight as F32 rows", however it is stored.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "formats/checkpoint.h"
+#include "quant/storage.h"
+
+namespace tessera {
+
+// Borrows the checkpoint and the weight. Not thread-safe (it keeps a read buffer); make one a
+// thread.
+class WeightReader {
+ public:
+  WeightReader(const Checkpoint& checkpoint, const StoredWeight& weight)
+      : checkpoint_(&checkpoint), weight_(&weight) {}
+
+  uint64_t rows() const { return weight_->rows; }
+  uint64_t cols() const { return weight_->cols; }
+
+  // Any rows; those not on the scheme's quantum cost decoding up to it. `out` holds range.size() *
+  // cols().
+  Result<void> ReadRows(RowRange range, std::span<float> out);
+
+ private:
+  const Checkpoint* checkpoint_;
+  const StoredWeight* weight_;
+  std::vector<std::byte> bytes_;
+  std::vector<float> rows_scratch_;
+};
+
+}  // namespace tessera

@@ -1,0 +1,1 @@
+// Placeholder so that the layer links while it is being written.

@@ -380,7 +380,7 @@ Result<SafetensorsHeader> ParseSafetensorsHeader(std::string_view json, uint64_t
   if (!*parsed) return Fail(*std::move(events.error));
   TESSERA_TRY(CheckNamesUnique(header));
   if (!std::ranges::is_sorted(header.entries, LaidOutBefore)) {
-    std::ranges::stable_sort(header.entries, LaidOutBefore);
+    std::ranges::sort(header.entries, LaidOutBefore);
   }
   TESSERA_TRY(CheckLayout(header));
   header.unaligned = CountUnaligned(header);

@@ -1,0 +1,13 @@
+// The list of the program's verbs.
+#pragma once
+
+#include "cli/session.h"
+
+namespace tessera::cli {
+
+void AddVersion(CLI::App& app, Session& session);
+
+// All of them, in the order of the help.
+void AddCommands(CLI::App& app, Session& session);
+
+}  // namespace tessera::cli

@@ -20,13 +20,20 @@ uint16_t RoundToF16(float x);  // beyond the range: infinity
 // Beyond the range: +-448, as a saturating cast gives it; infinity too.
 uint8_t RoundToE4m3(float x);
 
-// One row of block FP8 to F32: the product of code and scale, rounded once to F32. `scales` holds
-// one value for every `block_cols` columns. Returns how many codes are NaN.
+// The product of a decoded code and its scale, rounded once to F32; a NaN is 0x7FC00000.
+float Scaled(float value, float scale);
+
+// One row of block FP8 to F32: Scaled of every code. `scales` holds one value for every
+// `block_cols` columns. Returns how many codes are NaN.
 size_t DequantE4m3Row(std::span<const uint8_t> codes, std::span<const float> scales,
                       uint32_t block_cols, float* out);
 
 // DeepSeek's act_quant arithmetic over one block: amax clamped below by 1e-4, divided by 448 in
-// F32; under ue8m0 rounded up to a power of two.
+// F32; under ue8m0 rounded up to a power of two. An amax that is not finite gives infinity.
 float BlockScale(float amax, bool ue8m0);
+
+// The code of x under a scale: x / scale, divided in F32, to E4M3. A scale of zero, which a given
+// scale tensor may hold, counts as one of the same sign, so that zeros stay zeros.
+uint8_t EncodeE4m3(float x, float scale);
 
 }  // namespace tessera::reference

@@ -3,6 +3,7 @@
 // an error.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -96,7 +97,9 @@ class FileCache {
  public:
   using Opener = std::function<Result<File>(uint32_t index)>;
 
-  FileCache(size_t limit, Opener opener) : limit_(limit), opener_(std::move(opener)) {}
+  // A limit of 0 counts as 1.
+  FileCache(size_t limit, Opener opener)
+      : limit_(std::max<size_t>(limit, 1)), opener_(std::move(opener)) {}
 
   Result<std::shared_ptr<const File>> Get(uint32_t index);
   // Forgets one file, so that it closes when its last user lets go.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <compare>
 #include <functional>
 #include <optional>
 
@@ -355,9 +356,22 @@ uint64_t CountUnaligned(const SafetensorsHeader& header) {
       }));
 }
 
-// Says nothing about zero-sized tensors at one place: they keep the order of the header.
-bool LaidOutBefore(const SafetensorsEntry& a, const SafetensorsEntry& b) {
-  return std::pair(a.begin, a.info.bytes()) < std::pair(b.begin, b.info.bytes());
+// Zero-sized tensors come before what begins at the same place, and keep their order otherwise.
+void SortByLayout(std::vector<SafetensorsEntry>& entries) {
+  struct Key {
+    uint64_t begin, bytes;
+    size_t place;
+    auto operator<=>(const Key&) const = default;
+  };
+  std::vector<Key> keys;
+  keys.reserve(entries.size());
+  for (const SafetensorsEntry& e : entries) keys.push_back({e.begin, e.info.bytes(), keys.size()});
+  if (std::ranges::is_sorted(keys)) return;
+  std::ranges::sort(keys);
+  std::vector<SafetensorsEntry> sorted;
+  sorted.reserve(entries.size());
+  for (const Key& key : keys) sorted.push_back(std::move(entries[key.place]));
+  entries = std::move(sorted);
 }
 
 }  // namespace
@@ -379,9 +393,7 @@ Result<SafetensorsHeader> ParseSafetensorsHeader(std::string_view json, uint64_t
   if (!parsed) return Fail(parsed.error());
   if (!*parsed) return Fail(*std::move(events.error));
   TESSERA_TRY(CheckNamesUnique(header));
-  if (!std::ranges::is_sorted(header.entries, LaidOutBefore)) {
-    std::ranges::stable_sort(header.entries, LaidOutBefore);
-  }
+  SortByLayout(header.entries);
   TESSERA_TRY(CheckLayout(header));
   header.unaligned = CountUnaligned(header);
   return header;

@@ -88,14 +88,15 @@ const Scheme& PlainScheme(Dtype dtype, bool saturate = false);
 enum class ScaleFormat : uint8_t { kF32, kUe8m0 };  // kUe8m0: powers of two, stored as F32
 
 // DeepSeek's block FP8: ".weight" F8_E4M3 (or F8_E5M2), ".weight_scale_inv" of
-// ceil(rows/block_rows) x ceil(cols/block_cols) scales in F32 (or F8_E8M0, decode only).
+// ceil(rows/block_rows) x ceil(cols/block_cols) scales in F32 (or F8_E8M0). Only F8_E4M3 under F32
+// scales can be encoded.
 struct Fp8BlockArgs {
   Dtype code = Dtype::kF8E4M3;
   Dtype scale = Dtype::kF32;
   uint32_t block_rows = 128, block_cols = 128;
   ScaleFormat scale_format = ScaleFormat::kF32;  // for encoding
   // Encode with the scales that parts[1] already holds instead of computing them: gives back the
-  // original codes wherever the scales are powers of two.
+  // original codes wherever the values that were decoded with them are normal numbers.
   bool scales_given = false;
 };
 std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args);
@@ -106,5 +107,10 @@ std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args);
 void Transcode(const Scheme& from, std::span<const std::span<const std::byte>> source,
                const Scheme& to, std::span<const std::span<std::byte>> target, uint64_t rows,
                uint64_t cols, RowRange range, ValueStats& stats);
+
+// The general way, for any two schemes: a few rows at a time, at least one quantum of both.
+void TranscodeThroughF32(const Scheme& from, std::span<const std::span<const std::byte>> source,
+                         const Scheme& to, std::span<const std::span<std::byte>> target,
+                         uint64_t rows, uint64_t cols, RowRange range, ValueStats& stats);
 
 }  // namespace tessera

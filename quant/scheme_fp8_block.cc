@@ -1,0 +1,135 @@
+#include "quant/scheme_fp8_block.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "quant/kernels/fp8.h"
+#include "quant/kernels/fp8_encode.h"
+#include "quant/reference.h"
+
+namespace tessera {
+
+Fp8BlockScheme::Fp8BlockScheme(const Fp8BlockArgs& args) : args_(args) {
+  TESSERA_CHECK(args.code == Dtype::kF8E4M3 || args.code == Dtype::kF8E5M2);
+  TESSERA_CHECK(args.scale == Dtype::kF32 || args.scale == Dtype::kF8E8M0);
+  TESSERA_CHECK(args.block_rows > 0 && args.block_cols > 0);
+}
+
+std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args) {
+  return std::make_unique<Fp8BlockScheme>(args);
+}
+
+std::vector<PartSpec> Fp8BlockScheme::Parts(uint64_t rows, uint64_t cols) const {
+  const uint64_t scale_rows = (rows + args_.block_rows - 1) / args_.block_rows;
+  return {{".weight", args_.code, {rows, cols}},
+          {".weight_scale_inv", args_.scale, {scale_rows, ScaleCols(cols)}}};
+}
+
+ByteRange Fp8BlockScheme::PartBytes(size_t part, uint64_t, uint64_t cols, RowRange range) const {
+  TESSERA_CHECK(part < 2 && range.begin % args_.block_rows == 0);
+  if (part == 0) return {range.begin * cols, range.end * cols};
+  const uint64_t row_bytes = ScaleCols(cols) * (BitsOf(args_.scale) / 8);
+  const uint64_t end = (range.end + args_.block_rows - 1) / args_.block_rows;
+  return {range.begin / args_.block_rows * row_bytes, end * row_bytes};
+}
+
+void Fp8BlockScheme::CheckParts(uint64_t rows, uint64_t cols, RowRange range, size_t codes,
+                                size_t scales) const {
+  TESSERA_CHECK(codes == PartBytes(0, rows, cols, range).size());
+  TESSERA_CHECK(scales == PartBytes(1, rows, cols, range).size());
+}
+
+void Fp8BlockScheme::ReadScales(const std::byte* in, std::span<float> out) const {
+  if (args_.scale == Dtype::kF32) {
+    std::memcpy(out.data(), in, out.size_bytes());
+    return;
+  }
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i] = reference::DecodeE8m0(std::to_integer<uint8_t>(in[i]));
+  }
+}
+
+void Fp8BlockScheme::DecodeRowsTo(const PlainFloatScheme& to,
+                                  std::span<const std::span<const std::byte>> parts, uint64_t rows,
+                                  uint64_t cols, RowRange range, std::byte* out,
+                                  ValueStats& stats) const {
+  TESSERA_CHECK(parts.size() == 2);
+  CheckParts(rows, cols, range, parts[0].size(), parts[1].size());
+  if (cols == 0) return;
+  std::vector<float> scales(ScaleCols(cols));
+  const std::byte* scale_bytes = parts[1].data();
+  for (uint64_t row = range.begin; row < range.end; row += args_.block_rows) {
+    ReadScales(scale_bytes, scales);
+    scale_bytes += scales.size() * (BitsOf(args_.scale) / 8);
+    const uint64_t first = (row - range.begin) * cols;
+    const kernels::Fp8Rows block{
+        reinterpret_cast<const uint8_t*>(parts[0].data()) + first,
+        std::min<uint64_t>(args_.block_rows, range.end - row),
+        cols,
+        scales.data(),
+        args_.block_cols,
+        args_.code == Dtype::kF8E4M3 ? kernels::Fp8Code::kE4m3 : kernels::Fp8Code::kE5m2};
+    if (to.dtype() == Dtype::kF32) {
+      stats.nan_codes += kernels::Fp8ToF32(block, reinterpret_cast<float*>(out) + first);
+    } else if (to.dtype() == Dtype::kBF16) {
+      stats.nan_codes += kernels::Fp8ToBf16(block, reinterpret_cast<uint16_t*>(out) + first);
+    } else {
+      stats.nan_codes += kernels::Fp8ToF16(
+          block, to.saturate(), reinterpret_cast<uint16_t*>(out) + first, stats.f16_overflows);
+    }
+  }
+}
+
+void Fp8BlockScheme::DecodeRows(std::span<const std::span<const std::byte>> parts, uint64_t rows,
+                                uint64_t cols, RowRange range, float* out,
+                                ValueStats& stats) const {
+  DecodeRowsTo(PlainFloatScheme(Dtype::kF32, false), parts, rows, cols, range,
+               reinterpret_cast<std::byte*>(out), stats);
+}
+
+void Fp8BlockScheme::ComputeScales(const RowSource& row, RowRange block, uint64_t cols,
+                                   std::span<float> scales) const {
+  std::vector<uint32_t> amax(scales.size());
+  for (uint64_t i = block.begin; i < block.end; ++i) {
+    kernels::RaiseAbsMax(row(i), cols, args_.block_cols, amax.data());
+  }
+  for (size_t i = 0; i < scales.size(); ++i) {
+    scales[i] = reference::BlockScale(std::bit_cast<float>(amax[i]),
+                                      args_.scale_format == ScaleFormat::kUe8m0);
+  }
+}
+
+void Fp8BlockScheme::EncodeRowsFrom(const RowSource& row, uint64_t rows, uint64_t cols,
+                                    RowRange range, std::span<const std::span<std::byte>> parts,
+                                    ValueStats& stats) const {
+  TESSERA_CHECK(args_.code == Dtype::kF8E4M3 && args_.scale == Dtype::kF32);
+  TESSERA_CHECK(parts.size() == 2);
+  CheckParts(rows, cols, range, parts[0].size(), parts[1].size());
+  if (cols == 0) return;
+  std::vector<float> scales(ScaleCols(cols));
+  std::byte* scale_bytes = parts[1].data();
+  auto* codes = reinterpret_cast<uint8_t*>(parts[0].data());
+  for (uint64_t begin = 0; begin < range.size(); begin += args_.block_rows) {
+    const RowRange block{begin, std::min<uint64_t>(begin + args_.block_rows, range.size())};
+    if (args_.scales_given) {
+      ReadScales(scale_bytes, scales);
+    } else {
+      ComputeScales(row, block, cols, scales);
+      std::memcpy(scale_bytes, scales.data(), scales.size() * sizeof(float));
+    }
+    scale_bytes += scales.size() * sizeof(float);
+    for (uint64_t i = block.begin; i < block.end; ++i) {
+      stats.not_finite +=
+          kernels::F32ToE4m3(row(i), cols, scales.data(), args_.block_cols, codes + i * cols);
+    }
+  }
+}
+
+void Fp8BlockScheme::EncodeRows(const float* in, uint64_t rows, uint64_t cols, RowRange range,
+                                std::span<const std::span<std::byte>> parts,
+                                ValueStats& stats) const {
+  EncodeRowsFrom([&](uint64_t i) { return in + i * cols; }, rows, cols, range, parts, stats);
+}
+
+}  // namespace tessera

@@ -4,6 +4,10 @@ add_library(tessera_flags INTERFACE)
 target_compile_options(tessera_flags INTERFACE
   -Wall -Wextra -Wconversion -ffp-contract=off
   $<$<BOOL:${TESSERA_WERROR}>:-Werror>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # Cries wolf over std::string in g++ 12 (GCC bug 105651).
+  target_compile_options(tessera_flags INTERFACE -Wno-restrict)
+endif()
 if(TESSERA_SANITIZE)
   target_compile_options(tessera_flags INTERFACE
     -fsanitize=${TESSERA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -13,6 +17,10 @@ else()
   target_compile_definitions(tessera_flags INTERFACE
     $<$<CONFIG:Release>:_GLIBCXX_ASSERTIONS>)
   target_link_options(tessera_flags INTERFACE -Wl,-z,relro,-z,now)
+endif()
+
+if(TESSERA_FUZZ)
+  target_compile_options(tessera_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 # tessera_layer(NAME PUBLIC deps... PRIVATE deps...): library tessera_NAME from the folder NAME.

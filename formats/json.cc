@@ -1,5 +1,6 @@
 #include "formats/json.h"
 
+#include <cstring>
 #include <set>
 #include <vector>
 
@@ -59,10 +60,9 @@ class TreeBuilder {
   bool string(std::string& text) { return Put(std::move(text)); }
   bool binary(Json::binary_t&) { return false; }
   bool key(std::string& text) {
-    if (open_.back()->contains(text)) {
-      duplicate = text;
-      return false;
-    }
+    Level& level = open_.back();
+    if (level.keys.size() == kMaxKeysPerObject) return too_many_keys = true, false;
+    if (!level.keys.insert(text).second) return duplicate = text, false;
     key_ = std::move(text);
     return true;
   }
@@ -76,29 +76,37 @@ class TreeBuilder {
   }
 
   Json root;
-  bool too_deep = false;
+  bool too_deep = false, too_many_keys = false;
   std::optional<std::string> duplicate;
   std::string syntax_error;
 
  private:
+  struct Level {
+    Json* value;
+    std::set<std::string> keys;  // of an object
+  };
+
   Json* Place(Json value) {
     if (open_.empty()) return &(root = std::move(value));
-    if (open_.back()->is_array()) {
-      open_.back()->push_back(std::move(value));
-      return &open_.back()->back();
+    Json& parent = *open_.back().value;
+    if (parent.is_array()) {
+      parent.push_back(std::move(value));
+      return &parent.back();
     }
-    return &((*open_.back())[key_] = std::move(value));
+    // Appended as to a vector: the map's own insertion searches all keys, quadratic in the end.
+    auto& pairs = static_cast<Json::object_t::Container&>(parent.get_ref<Json::object_t&>());
+    return &pairs.emplace_back(std::move(key_), std::move(value)).second;
   }
   bool Put(Json value) { return Place(std::move(value)), true; }
   bool Open(Json empty) {
     too_deep = open_.size() >= kMaxJsonDepth;
     if (too_deep) return false;
     // A pointer stays valid: while a child is open its parent is not appended to.
-    open_.push_back(Place(std::move(empty)));
+    open_.push_back({Place(std::move(empty)), {}});
     return true;
   }
 
-  std::vector<Json*> open_;
+  std::vector<Level> open_;
   std::string key_;
 };
 
@@ -145,6 +153,10 @@ Result<Json> ParseJson(std::string_view text) {
   if (builder.duplicate) {
     return Fail(ErrorCode::kJsonDuplicateKey, "duplicate key " + QuoteJson(*builder.duplicate));
   }
+  if (builder.too_many_keys) {
+    return Fail(Error(ErrorCode::kJsonTooLarge, "a JSON object has too many keys")
+                    .Expected("at most " + std::to_string(kMaxKeysPerObject)));
+  }
   return Syntax(builder.syntax_error);
 }
 
@@ -153,6 +165,41 @@ Result<Json> ReadJsonFile(const std::string& path) {
   Result<Json> json = ParseJson(text);
   if (!json) return Fail(std::move(json).error().Within(path));
   return json;
+}
+
+std::optional<size_t> FindNonUtf8(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  for (size_t i = 0; i < text.size();) {
+    uint64_t eight;
+    if (text.size() - i >= sizeof eight) {
+      std::memcpy(&eight, text.data() + i, sizeof eight);
+      if ((eight & 0x8080808080808080u) == 0) {
+        i += sizeof eight;
+        continue;
+      }
+    }
+    const uint8_t lead = byte(i);
+    const size_t length = lead < 0x80   ? 1
+                          : lead < 0xC2 ? 0
+                          : lead < 0xE0 ? 2
+                          : lead < 0xF0 ? 3
+                          : lead < 0xF5 ? 4
+                                        : 0;
+    if (length == 0 || length > text.size() - i) return i;
+    for (size_t k = 1; k < length; ++k) {
+      if ((byte(i + k) & 0xC0) != 0x80) return i;
+    }
+    if (length > 2) {
+      // The second byte alone tells overlong forms, surrogates and what lies past U+10FFFF.
+      const uint8_t second = byte(i + 1);
+      if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
+          (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
+        return i;
+      }
+    }
+    i += length;
+  }
+  return std::nullopt;
 }
 
 std::string QuoteJson(std::string_view text) {

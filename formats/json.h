@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,7 @@ using Json = nlohmann::ordered_json;
 
 inline constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
 inline constexpr int kMaxJsonDepth = 64;
+inline constexpr size_t kMaxKeysPerObject = 65536;  // of a tree; events have no such bound
 
 // Receives a document's events in order. A handler that returns false stops the parse; it keeps its
 // own reason. `text` views are valid during the call only.
@@ -41,10 +43,15 @@ class JsonEvents {
 Result<bool> ParseJsonEvents(std::string_view text, JsonEvents& events,
                              int max_depth = kMaxJsonDepth);
 
-// The same as a tree; duplicate keys are kJsonDuplicateKey.
+// The same as a tree; duplicate keys are kJsonDuplicateKey, an object of more than
+// kMaxKeysPerObject keys is kJsonTooLarge. Time O(n) in the length of the text.
 Result<Json> ParseJson(std::string_view text);
 // A whole file, at most kMaxConfigBytes.
 Result<Json> ReadJsonFile(const std::string& path);
+
+// The place of the first byte that is not part of well-formed UTF-8 (no overlong forms, no
+// surrogates), if any.
+std::optional<size_t> FindNonUtf8(std::string_view text);
 
 // A quoted, escaped JSON string.
 std::string QuoteJson(std::string_view text);

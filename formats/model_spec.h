@@ -120,7 +120,8 @@ class ModelSpec {
   // on the block size), likewise of a kBuffer.
   std::optional<Shape> ShapeOf(const TensorRole& role) const;
 
-  // Whether a checkpoint may come without it: MTP copies of embed and head, stray buffers.
+  // Whether a checkpoint may come without it: MTP copies of embed and head, stray buffers, a tied
+  // lm_head.
   bool IsOptional(const TensorRole& role) const;
 
   // Visits every role except scales and buffers that a whole checkpoint of this model has, in the
@@ -129,9 +130,19 @@ class ModelSpec {
   void ForEach(const std::function<void(const TensorRole&)>& visit) const;
 
  private:
+  // Whether the model can have such a tensor, optional ones and scales of any matrix included.
+  bool Has(const TensorRole& role) const;
+  Shape WeightShape(const TensorRole& role) const;
+  void ForEachInLayer(uint32_t layer, const std::function<void(const TensorRole&)>& visit) const;
+
+  Result<void> ReadDimensions(const Json& config);
+  Result<void> ReadSwitches(const Json& config);
+  Result<void> ReadIndexer(const Json& config);
+  Result<void> CheckDimensions() const;
+
   Family family_{};
   std::string model_type_;
-  std::vector<bool> indexer_shared_;  // by layer; empty: all have one
+  std::vector<bool> indexer_shared_;  // by layer; beyond its end layers have an indexer
 };
 
 // Which layers of the model a checkpoint holds.

@@ -79,6 +79,7 @@ constexpr Row kTable[] = {
     {ErrorCode::kPlanMismatch, "plan-mismatch", kConflict},
     {ErrorCode::kDamagedJournal, "damaged-journal", kConflict},
     {ErrorCode::kMemoryBudget, "memory-budget", kMemory},
+    {ErrorCode::kBadManifest, "bad-manifest", kInput},
     {ErrorCode::kDigestMismatch, "digest-mismatch", kNegative},
 };
 
@@ -122,17 +123,33 @@ std::string_view Name(ErrorClass error_class) {
   return "internal";
 }
 
+// Names come from files: they must not steer a terminal or fill it.
+static std::string Printable(std::string_view text) {
+  constexpr size_t kMaxShown = 1000;
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string shown;
+  for (size_t i = 0; i < text.size() && i < kMaxShown; ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte >= 0x20 && byte != 0x7F) {
+      shown += text[i];
+    } else {
+      shown += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+  }
+  return text.size() > kMaxShown ? shown + "..." : shown;
+}
+
 std::string Error::Text() const {
-  std::string text = what_;
+  std::string text = Printable(what_);
   const auto line = [&text](std::string_view label, std::string_view value) {
     std::string head = "\n  " + std::string(label) + ":";
     head.resize(std::max<size_t>(head.size() + 1, 14), ' ');
-    text += head + std::string(value);
+    text += head + Printable(value);
   };
   if (!tensor_.empty() && what_.find(tensor_) == std::string::npos) line("tensor", tensor_);
   if (!file_.empty() && what_.find(file_) == std::string::npos) line("in", file_);
   for (const auto& [label, value] : facts_) line(label, value);
-  if (!next_.empty()) text += "\n  " + next_;
+  if (!next_.empty()) text += "\n  " + Printable(next_);
   return text;
 }
 

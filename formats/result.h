@@ -100,6 +100,7 @@ enum class ErrorCode : uint8_t {
   kDamagedJournal,
   kMemoryBudget,
   // Checking.
+  kBadManifest,
   kDigestMismatch,
 };
 
@@ -134,6 +135,8 @@ class [[nodiscard]] Error {
   const std::string& file() const { return file_; }
   const std::string& tensor() const { return tensor_; }
   const std::string& next() const { return next_; }
+  // Label and text of what Expected, Found and Fact added, in that order.
+  const std::vector<std::pair<std::string, std::string>>& facts() const { return facts_; }
 
   // Several lines: "<what>\n  in: ...\n  expected: ...\n  <next>", without a trailing newline.
   std::string Text() const;

@@ -28,7 +28,7 @@ struct SafetensorsEntry {
 
 struct SafetensorsHeader {
   std::vector<SafetensorsEntry>
-      entries;                   // by begin, zero-sized ones first among equals, then by name
+      entries;                   // by begin, zero-sized ones first among equals, then as listed
   SafetensorsMetadata metadata;  // without __metadata__ in the file: empty
   uint64_t data_begin = 0;       // 8 + N: the file offset of the data
   uint64_t data_bytes = 0;
@@ -40,15 +40,20 @@ struct SafetensorsHeader {
 // is checked before anything is returned. Time O(n log n) in the number of tensors.
 Result<SafetensorsHeader> ParseSafetensorsHeader(std::string_view json, uint64_t data_bytes);
 
+// How a Git LFS pointer file begins: what `git clone` leaves where LFS is not installed.
+inline constexpr std::string_view kLfsPointerBeginning = "version https://git-lfs";
+bool IsLfsPointer(std::string_view beginning);
+Error LfsPointerError();
+
 // Reads and parses the header of an open file; the error names the file. `raw`, if given, receives
 // the header bytes, length field included (for fingerprints).
 Result<SafetensorsHeader> ReadSafetensorsHeader(const File& file, std::string* raw = nullptr);
 
 // Renders length field, JSON and padding spaces (to a multiple of 8, as upstream's writer) for
-// tensors laid out one after the other in the given order. Tensor order in the JSON is layout
-// order;
+// tensors laid out one after the other in the given order, which is also their order in the JSON;
 // __metadata__ comes first and is left out when empty. Fails with kDuplicateTensor,
-// kHeaderTooLarge, or on a name with control characters.
+// kJsonDuplicateKey (in the metadata), kHeaderTooLarge, kSizeOverflow, or kBadTensorEntry for the
+// name __metadata__ and names that are not UTF-8 or hold control characters.
 Result<std::string> RenderSafetensorsHeader(std::span<const TensorInfo* const> tensors,
                                             const SafetensorsMetadata& metadata);
 

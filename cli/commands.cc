@@ -1,0 +1,12 @@
+#include "cli/commands.h"
+
+namespace tessera::cli {
+
+void AddCommands(CLI::App& app, Session& session) {
+  AddCast(app, session);
+  AddVerify(app, session);
+  AddSynth(app, session);
+  AddVersion(app, session);
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,16 @@
+// The list of the program's verbs.
+#pragma once
+
+#include "cli/session.h"
+
+namespace tessera::cli {
+
+void AddCast(CLI::App& app, Session& session);
+void AddSynth(CLI::App& app, Session& session);
+void AddVerify(CLI::App& app, Session& session);
+void AddVersion(CLI::App& app, Session& session);
+
+// All of them, in the order of the help.
+void AddCommands(CLI::App& app, Session& session);
+
+}  // namespace tessera::cli

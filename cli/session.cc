@@ -1,0 +1,106 @@
+#include "cli/session.h"
+
+#include <algorithm>
+#include <memory>
+#include <string_view>
+
+#include "cli/commands.h"
+#include "formats/version.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 done; 1 the tool worked and the answer is no; 2 usage; 3 input invalid, "
+    "damaged\n"
+    "or unsupported; 4 output (no space, read-only, I/O error); 5 another run holds OUT, or OUT\n"
+    "belongs to another plan; 6 over the memory budget; 130, 143 interrupted; 70 internal error.";
+
+// The verb on the command line, or the program itself.
+CLI::App& Chosen(CLI::App& app) {
+  const auto verbs = app.get_subcommands();
+  return verbs.empty() ? app : *verbs.back();
+}
+
+// One screen: without the options of kMore and without the details.
+std::string ShortHelp(CLI::App& app) {
+  CLI::App& chosen = Chosen(app);
+  for (CLI::Option* option : chosen.get_options()) {
+    if (option->get_group() == kMore) option->group("");
+  }
+  chosen.footer(&chosen == &app ? "tessera COMMAND -h shows a command, --help all of it."
+                                : "--help shows all options and details.");
+  return app.help();
+}
+
+std::string CompleteHelp(CLI::App& app) { return app.help() + "\n" + kExitCodes + "\n"; }
+
+// CLI11 says "The following argument was not expected: foo" whatever foo was meant to be.
+std::string UsageText(const CLI::App& app, const CLI::ParseError& error, int argc,
+                      const char* const* argv) {
+  if (argc < 2) return "no command given";
+  const std::string_view first = argv[1];
+  const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
+  const bool known =
+      std::ranges::any_of(verbs, [&](const CLI::App* verb) { return verb->get_name() == first; });
+  if (!first.starts_with('-') && !known) return "unknown command: " + std::string(first);
+  return error.what();
+}
+
+int FailUsage(CLI::App& app, Session& session, const std::string& text) {
+  // Asked for, help is a result; as a scolding it goes where errors go, before them.
+  session.terminal.PrintUsage(ShortHelp(app));
+  session.terminal.PrintError(Error(ErrorCode::kUsage, text));
+  return static_cast<int>(ErrorClass::kUsage);
+}
+
+int Finish(Session& session, Result<Outcome> outcome) {
+  const Result<void> flushed = session.terminal.Flush();
+  if (outcome && !flushed) outcome = Fail(flushed.error());
+  if (outcome) return static_cast<int>(*outcome);
+  session.terminal.PrintError(outcome.error());
+  return static_cast<int>(outcome.error().error_class());
+}
+
+}  // namespace
+
+CLI::App& AddVerb(CLI::App& app, Session& session, const std::string& name,
+                  const std::string& summary, const std::string& details) {
+  CLI::App& verb = *app.add_subcommand(name, summary);
+  verb.footer(details);
+  verb.add_flag("--json", session.terminal.json, "Print the result as one JSON object");
+  verb.add_flag("-q,--quiet", session.terminal.quiet, "No progress, no notes");
+  return verb;
+}
+
+int RunProgram(int argc, const char* const* argv, Session& session) {
+  CLI::App app("Offline toolkit for the weights of DeepSeek-V3-class models", "tessera");
+  app.set_help_flag("-h", "This help, on one screen");
+  app.set_help_all_flag("--help", "All of it");
+  app.set_version_flag("--version", "tessera " + std::string(kVersion));
+  app.require_subcommand(1);
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.get_formatter()->label("Subcommands", "Commands");
+  AddCommands(app, session);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    session.terminal.Print(ShortHelp(app));
+    return Finish(session, Outcome::kDone);
+  } catch (const CLI::CallForAllHelp&) {
+    session.terminal.Print(CompleteHelp(app));
+    return Finish(session, Outcome::kDone);
+  } catch (const CLI::CallForVersion& version) {
+    session.terminal.Print(std::string(version.what()) + "\n");
+    return Finish(session, Outcome::kDone);
+  } catch (const CLI::ParseError& error) {
+    // The parser may have stopped before it came to --json.
+    const auto arguments = std::span(argv, static_cast<size_t>(argc));
+    session.terminal.json = std::ranges::any_of(
+        arguments, [](std::string_view argument) { return argument == "--json"; });
+    return FailUsage(app, session, UsageText(app, error, argc, argv));
+  }
+  return Finish(session, session.action());
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,12 @@
+# Targets for what ships a pkg-config file everywhere and a CMake package only in places. Installed
+# too: the exported libraries name these targets.
+foreach(pair IN ITEMS tessera_xxhash=libxxhash tessera_highway=libhwy)
+  string(REPLACE "=" ";" pair ${pair})
+  list(GET pair 0 target)
+  list(GET pair 1 module)
+  if(NOT TARGET ${target})
+    pkg_check_modules(${target}_pc REQUIRED IMPORTED_TARGET GLOBAL ${module})
+    add_library(${target} INTERFACE IMPORTED GLOBAL)
+    target_link_libraries(${target} INTERFACE PkgConfig::${target}_pc)
+  endif()
+endforeach()

@@ -1,0 +1,390 @@
+#include "formats/checkpoint_survey.h"
+
+#include <algorithm>
+#include <system_error>
+
+#include "formats/json.h"
+#include "formats/safetensors.h"
+#include "formats/shard_index.h"
+#include "formats/side_files.h"
+
+namespace tessera {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A hundred times what the largest releases have.
+constexpr uint64_t kMaxHeaderBytesTogether = uint64_t{1} << 30;
+
+bool IsForeignWeights(std::string_view name) {
+  const auto is = [&](std::string_view begin, std::string_view end) {
+    return name.starts_with(begin) && name.ends_with(end);
+  };
+  return is("pytorch_model", ".bin") || is("pytorch_model", ".bin.index.json") ||
+         is("consolidated", ".pth") || is("", ".gguf") || is("", ".ckpt");
+}
+
+class Surveyor {
+ public:
+  Surveyor(const CheckpointOptions& options, FaultList& faults)
+      : options_(options), faults_(faults) {}
+
+  CheckpointSurvey Run(const fs::path& path) {
+    using Stage = void (Surveyor::*)();
+    constexpr Stage kStages[] = {
+        &Surveyor::ReadIndex,   &Surveyor::CheckShardSet,   &Surveyor::ReadHeaders,
+        &Surveyor::Match,       &Surveyor::ReadConfig,      &Surveyor::ReadSideFiles,
+        &Surveyor::AddFindings, &Surveyor::TakeFingerprint,
+    };
+    if (Locate(path)) {
+      for (const Stage stage : kStages) {
+        if (!faults_.full()) (this->*stage)();
+      }
+    }
+    return std::move(survey_);
+  }
+
+ private:
+  bool Locate(const fs::path& path);
+  void ReadIndex();
+  void NameShards(std::vector<std::string> names);
+  void CheckShardSet();
+  void CheckForeign();
+  void ReadHeaders();
+  void ReadShard(uint32_t number);
+  void Match();
+  void MatchTensor(std::span<const TensorExtent> holders, const IndexEntry* entry);
+  void ReadConfig();
+  void ReadSideFiles();
+  void AddFindings();
+  void AddTotalSizeFinding();
+  void TakeFingerprint();
+
+  bool OnDisk(std::string_view name) const { return std::ranges::binary_search(listing_, name); }
+  fs::path InDir(std::string_view name) const { return survey_.dir / name; }
+
+  const CheckpointOptions& options_;
+  FaultList& faults_;
+  CheckpointSurvey survey_;
+  bool one_file_ = false;             // the path names one .safetensors file
+  fs::path index_path_;               // empty: none
+  std::vector<std::string> listing_;  // of the folder, sorted
+  std::optional<ShardIndex> index_;
+  std::vector<bool> absent_, read_;  // by shard
+  uint64_t header_bytes_ = 0, unaligned_ = 0, unknown_fields_ = 0;
+  std::string first_unaligned_, first_unknown_field_;  // files
+  std::vector<std::string> without_format_;
+  std::vector<SideFile> side_files_;
+};
+
+bool Surveyor::Locate(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) {
+    faults_.Add(Error(ErrorCode::kNotFound, "no such file or folder").In(path.string()));
+    return false;
+  }
+  const std::string name = path.filename().string();
+  if (fs::is_directory(status)) {
+    survey_.dir = path;
+  } else {
+    survey_.dir = path.has_parent_path() ? path.parent_path() : fs::path(".");
+    one_file_ = name.ends_with(".safetensors");
+    if (!one_file_ && !name.ends_with(".index.json")) {
+      faults_.Add(Error(ErrorCode::kUnsupported, "not a checkpoint")
+                      .In(path.string())
+                      .Expected("a folder, a *.index.json or a *.safetensors file"));
+      return false;
+    }
+    if (!one_file_) index_path_ = path;
+  }
+  if (one_file_) {
+    NameShards({name});
+    return true;
+  }
+  auto listing = ListFolder(survey_.dir);
+  if (!listing) return faults_.Add(std::move(listing).error()), false;
+  listing_ = *std::move(listing);
+  return true;
+}
+
+void Surveyor::NameShards(std::vector<std::string> names) {
+  for (std::string& name : names) {
+    survey_.shards.push_back({std::move(name), {}, 0, {}, 0});
+  }
+  absent_.resize(survey_.shards.size());
+  read_.resize(survey_.shards.size());
+}
+
+void Surveyor::ReadIndex() {
+  if (one_file_) return;
+  if (index_path_.empty()) {
+    std::vector<std::string> found;
+    std::ranges::copy_if(listing_, std::back_inserter(found), [](std::string_view name) {
+      return name.ends_with(".safetensors.index.json");
+    });
+    if (found.size() > 1) {
+      faults_.Add(Error(ErrorCode::kUnsupported, "the folder has more than one index")
+                      .In(survey_.dir.string())
+                      .Found(found[0] + " and " + found[1])
+                      .Next("give the path of the index that is meant"));
+    }
+    if (!found.empty()) index_path_ = InDir(found[0]);
+  }
+  if (!index_path_.empty()) {
+    auto index = ReadShardIndex(index_path_);
+    if (index) {
+      index_ = *std::move(index);
+      return NameShards(index_->files);
+    }
+    faults_.Add(std::move(index).error());
+  }
+  std::vector<std::string> names;
+  std::ranges::copy_if(listing_, std::back_inserter(names),
+                       [](std::string_view name) { return name.ends_with(".safetensors"); });
+  NameShards(std::move(names));
+}
+
+void Surveyor::CheckShardSet() {
+  if (one_file_) return;
+  CheckForeign();
+  const auto& shards = survey_.shards;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    names.push_back(shards[i].name);
+    if (auto checked = CheckShardName(shards[i].name); !checked) {
+      absent_[i] = true;
+      faults_.Add(std::move(checked).error().Within((index_ ? index_path_ : survey_.dir).string()));
+    } else if (std::error_code error; !fs::exists(fs::status(InDir(shards[i].name), error))) {
+      absent_[i] = true;
+      faults_.Add(Error(ErrorCode::kMissingShard, OnDisk(shards[i].name)
+                                                      ? "a shard is a link that leads nowhere"
+                                                      : "a shard that the index names is missing")
+                      .In(InDir(shards[i].name).string())
+                      .Next("the download is incomplete; fetch the file again"));
+    }
+  }
+  if (index_) {
+    for (const std::string& name : listing_) {
+      if (!name.ends_with(".safetensors") || std::ranges::binary_search(names, name)) continue;
+      faults_.Add(Error(ErrorCode::kExtraShard, "a safetensors file that the index does not name")
+                      .In(InDir(name).string())
+                      .Next("it may be left over from another release: move it away"));
+    }
+  } else if (index_path_.empty() && shards.size() > 1 && !options_.allow_no_index) {
+    faults_.Add(Error(ErrorCode::kNoIndex, "several shards and no index")
+                    .In(survey_.dir.string())
+                    .Expected("model.safetensors.index.json")
+                    .Found(std::to_string(shards.size()) + " *.safetensors files")
+                    .Next("download the index, or take all the files with --no-index"));
+  }
+  CheckShardNumbering(names, faults_);
+}
+
+void Surveyor::CheckForeign() {
+  for (const std::string& name : listing_) {
+    if (IsForeignWeights(name)) {
+      faults_.Add(Error(ErrorCode::kForeignWeights, "weights in another format in the folder")
+                      .In(InDir(name).string())
+                      .Expected("weights as safetensors files only")
+                      .Next("a loader may prefer them to the safetensors files: move them away"));
+    } else if (index_path_.empty() && IsRankShardName(name)) {
+      // One fault for all of them; their headers would only repeat that they are ranks' parts.
+      faults_.Add(Error(ErrorCode::kUnsupported, "a rank-sharded checkpoint")
+                      .In(InDir(name).string())
+                      .Expected("the hub's layout: model-*.safetensors and an index")
+                      .Found("model{r}-mp{N}.safetensors, one file for each of N ranks")
+                      .Next("start from the checkpoint that these files were made from"));
+      absent_.assign(absent_.size(), true);
+      return;
+    }
+  }
+  if (survey_.shards.empty() && faults_.empty()) {
+    faults_.Add(
+        Error(ErrorCode::kNotFound, "no safetensors file in the folder").In(survey_.dir.string()));
+  }
+}
+
+void Surveyor::ReadHeaders() {
+  for (uint32_t i = 0; i < survey_.shards.size() && !faults_.full(); ++i) {
+    if (!absent_[i]) ReadShard(i);
+  }
+  std::ranges::sort(survey_.tensors, [](const TensorExtent& a, const TensorExtent& b) {
+    const int order = a.info.name().compare(b.info.name());
+    return order != 0 ? order < 0 : a.shard < b.shard;
+  });
+}
+
+void Surveyor::ReadShard(uint32_t number) {
+  Shard& shard = survey_.shards[number];
+  const auto file = File::OpenRead(InDir(shard.name));
+  if (!file) return faults_.Add(file.error());
+  const auto identity = file->Identity();
+  if (!identity) return faults_.Add(identity.error());
+  std::string raw;
+  auto header = ReadSafetensorsHeader(*file, &raw);
+  if (!header) return faults_.Add(std::move(header).error());
+  header_bytes_ += raw.size();
+  if (header_bytes_ > kMaxHeaderBytesTogether) {
+    return faults_.Add(Error(ErrorCode::kHeaderTooLarge, "the shards' headers are too large")
+                           .In(file->path().string())
+                           .Expected("at most 1 GiB together"));
+  }
+  shard.identity = *identity;
+  shard.data_begin = header->data_begin;
+  shard.header = Xxh3(raw);
+  shard.tensors = static_cast<uint32_t>(header->entries.size());
+  read_[number] = true;
+  for (SafetensorsEntry& entry : header->entries) {
+    // No overflow: a file's bytes are bounded by its size, and a folder's sum is checked here.
+    if (__builtin_add_overflow(survey_.payload_bytes, entry.info.bytes(), &survey_.payload_bytes)) {
+      return faults_.Add(Error(ErrorCode::kSizeOverflow, "the tensors together overflow 64 bits")
+                             .In(file->path().string()));
+    }
+    survey_.tensors.push_back({std::move(entry.info), number, header->data_begin + entry.begin});
+  }
+  if (header->unaligned != 0 && unaligned_ == 0) first_unaligned_ = shard.name;
+  if (header->unknown_fields != 0 && unknown_fields_ == 0) first_unknown_field_ = shard.name;
+  unaligned_ += header->unaligned;
+  unknown_fields_ += header->unknown_fields;
+  const std::pair<std::string, std::string> format("format", "pt");
+  if (std::ranges::find(header->metadata, format) == header->metadata.end()) {
+    without_format_.push_back(shard.name);
+  }
+}
+
+// Both sides are sorted by name, so one pass meets every name of either.
+void Surveyor::Match() {
+  const std::vector<TensorExtent>& tensors = survey_.tensors;
+  size_t at = 0, in_index = 0;
+  const size_t entries = index_ ? index_->entries.size() : 0;
+  while ((at < tensors.size() || in_index < entries) && !faults_.full()) {
+    const IndexEntry* entry = in_index < entries ? &index_->entries[in_index] : nullptr;
+    const bool held = at < tensors.size() && (!entry || tensors[at].info.name() <= entry->tensor);
+    size_t end = at;
+    while (held && end < tensors.size() && tensors[end].info.name() == tensors[at].info.name()) {
+      ++end;
+    }
+    if (held && entry && entry->tensor != tensors[at].info.name()) entry = nullptr;
+    MatchTensor(std::span(tensors).subspan(at, end - at), entry);
+    at = end;
+    if (entry) ++in_index;
+  }
+}
+
+void Surveyor::MatchTensor(std::span<const TensorExtent> holders, const IndexEntry* entry) {
+  const auto name_of = [&](const TensorExtent& t) { return survey_.shards[t.shard].name; };
+  if (holders.size() > 1) {
+    return faults_.Add(Error(ErrorCode::kTensorInTwoShards, "a tensor is in two shards")
+                           .Of(holders[0].info.name())
+                           .Found(name_of(holders[0]) + " and " + name_of(holders[1])));
+  }
+  if (entry && (holders.empty() || holders[0].shard != entry->file) && read_[entry->file]) {
+    return faults_.Add(
+        Error(ErrorCode::kTensorNotInShard, "a shard lacks a tensor that the index maps to it")
+            .Of(entry->tensor)
+            .Expected("in " + survey_.shards[entry->file].name)
+            .Found(holders.empty() ? "in no shard" : "in " + name_of(holders[0])));
+  }
+  if (holders.empty() || !index_ || (entry && holders[0].shard == entry->file)) return;
+  faults_.Add(
+      Error(ErrorCode::kTensorNotInIndex,
+            "a shard holds a tensor that the index does not "
+            "map to it")
+          .Of(holders[0].info.name())
+          .Expected(entry ? "in " + survey_.shards[entry->file].name : "a line in the index")
+          .Found("in " + name_of(holders[0])));
+}
+
+void Surveyor::ReadConfig() {
+  const fs::path path = InDir("config.json");
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(path, error))) return;
+  auto text = ReadWholeFile(path, kMaxConfigBytes);
+  if (!text) return faults_.Add(std::move(text).error());
+  if (IsLfsPointer(*text)) return faults_.Add(LfsPointerError().In(path.string()));
+  survey_.config_text = *std::move(text);
+}
+
+void Surveyor::ReadSideFiles() {
+  // A lone file in a folder without config.json: the folder is no model's, but perhaps a home.
+  if (one_file_ && !survey_.config_text) return;
+  side_files_ = ListSideFiles(survey_.dir, faults_);
+  for (const SideFile& file : side_files_) survey_.side_files.push_back(file.path);
+}
+
+void Surveyor::AddTotalSizeFinding() {
+  if (!index_) return;
+  std::string stated;
+  if (index_->total_size && *index_->total_size != survey_.payload_bytes) {
+    stated = std::to_string(*index_->total_size);
+  } else if (!index_->odd_total_size.empty()) {
+    stated = index_->odd_total_size;
+  }
+  if (stated.empty()) return;
+  survey_.findings.push_back({.rule = "total-size",
+                              .severity = Severity::kWarning,
+                              .tensor = "",
+                              .file = index_path_.filename().string(),
+                              .what = "metadata.total_size is " + stated +
+                                      ", the tensors add up to " +
+                                      std::to_string(survey_.payload_bytes) + " bytes",
+                              .remedy = "none needed: converted checkpoints get the true number"});
+}
+
+void Surveyor::AddFindings() {
+  AddTotalSizeFinding();
+  const auto add = [&](const char* rule, Severity severity, const std::string& file,
+                       std::string what, const char* remedy) {
+    survey_.findings.push_back({rule, severity, "", file, std::move(what), remedy});
+  };
+  if (unknown_fields_ != 0) {
+    add("unknown-field", Severity::kWarning, first_unknown_field_,
+        std::to_string(unknown_fields_) +
+            " header fields beside dtype, shape and data_offsets; they are ignored",
+        "find out what wrote them: a newer format may mean something by them");
+  }
+  if (unaligned_ != 0) {
+    add("unaligned", Severity::kNote, first_unaligned_,
+        std::to_string(unaligned_) + " of " + std::to_string(survey_.tensors.size()) +
+            " tensors do not begin at a multiple of their element size",
+        "none needed: converted checkpoints have padded headers");
+  }
+  if (!without_format_.empty()) {
+    add("no-format", Severity::kNote, without_format_[0],
+        std::to_string(without_format_.size()) + " of " + std::to_string(survey_.shards.size()) +
+            " files lack the metadata format: pt, which some loaders ask for",
+        "");
+  }
+}
+
+void Surveyor::TakeFingerprint() {
+  Xxh3Stream digest;
+  const auto add = [&](std::string_view text) {
+    digest.Update(uint64_t{text.size()});
+    digest.Update(text);
+  };
+  digest.Update(uint64_t{survey_.shards.size()});
+  for (const Shard& shard : survey_.shards) {
+    add(shard.name);
+    digest.Update(shard.identity.size);
+    digest.Update(std::span<const std::byte>(shard.header.bytes));
+  }
+  digest.Update(uint64_t{survey_.config_text.has_value()});
+  add(survey_.config_text.value_or(""));
+  digest.Update(uint64_t{side_files_.size()});
+  for (const SideFile& file : side_files_) {
+    add(file.path);
+    digest.Update(file.size);
+  }
+  survey_.fingerprint = digest.Finish();
+}
+
+}  // namespace
+
+CheckpointSurvey SurveyCheckpoint(const fs::path& path, const CheckpointOptions& options,
+                                  FaultList& faults) {
+  return Surveyor(options, faults).Run(path);
+}
+
+}  // namespace tessera

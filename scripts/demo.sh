@@ -1,0 +1,39 @@
+#!/bin/bash
+# The toolkit in a minute: builds it, makes a small checkpoint with the quirks of the real release,
+# looks at it, casts it from block FP8 to BF16 and checks the result.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+
+scripts/setup.sh
+scripts/build.sh release tessera >build/demo.log 2>&1 || { cat build/demo.log >&2; exit 1; }
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+PATH=$PWD/build/release/bin:$PATH
+cd "$dir"
+
+say() { printf '\n# %s\n' "$@"; }
+show() {
+  printf '$ %s\n' "$*"
+  "$@"
+}
+
+say "A tiny model of the DeepSeek-V3 architecture, in block FP8 with F32 scales, sharded, and with the" \
+    "oddities of the real release: scales in the next shard, odd offsets, a wrong total_size."
+show tessera synth original --preset tiny --quirks
+
+say "What is it? Only headers are read. The findings at the end name the oddities."
+show tessera inspect original
+
+say "FP8 x scale -> F32 -> BF16, rounded twice as DeepSeek's own kernel does, in one streamed pass." \
+    "Interrupt it and the same command goes on where it was; nothing half-written is ever in the output."
+show tessera cast original bf16 --to bf16
+
+say "The output has no scales and no quantization_config any more: any loader takes it."
+show tessera inspect bf16
+
+say "Every byte that was written is hashed in tessera.manifest.json; this reads them back." \
+    "The last line is the verdict."
+show tessera verify bf16
+
+say "The same, for your own: tessera cast DIR OUT --to bf16     (all options: tessera cast --help)"

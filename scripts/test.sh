@@ -1,0 +1,92 @@
+#!/bin/bash
+# Everything that proves the project: builds the release preset, runs the unit, golden, layering,
+# command-line and install tests, then the tests against upstream tools.
+#   --quick       leaves out what is slow (ctest label and pytest mark `slow`)
+#   --no-interop  leaves out what needs packages from PyPI
+#   --thorough    adds the sanitizer presets
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+
+quick= interop=1 thorough=
+for argument in "$@"; do
+  case $argument in
+    --quick) quick=1 ;;
+    --no-interop) interop= ;;
+    --thorough) thorough=1 ;;
+    *)
+      echo "usage: scripts/test.sh [--quick] [--no-interop] [--thorough]" >&2
+      exit 2
+      ;;
+  esac
+done
+
+jobs=$(nproc)
+timings=
+failed=
+
+# stage NAME COMMAND...: later stages run all the same, so that one run shows every failure.
+stage() {
+  local name=$1 begin=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  if ! "$@"; then
+    failed="$failed $name"
+    printf '== %s FAILED\n' "$name"
+  fi
+  timings+=$(printf '\n  %-12s %4d s' "$name" $((SECONDS - begin)))
+}
+
+# Stages without which no other can run.
+need() {
+  stage "$@"
+  [ -z "$failed" ] || exit 1
+}
+
+run_ctest() {
+  ctest --preset "$1" -j "$jobs" ${quick:+-LE slow}
+}
+
+build_and_test() {
+  scripts/build.sh "$1" && run_ctest "$1"
+}
+
+make_venv() {
+  local venv=build/venv stamp
+  stamp=$(python3 --version; cat tests/interop/requirements.txt)
+  if [ "$(cat $venv/stamp 2>/dev/null)" != "$stamp" ]; then
+    rm -rf $venv && python3 -m venv $venv &&
+      $venv/bin/pip install --quiet --disable-pip-version-check \
+        -r tests/interop/requirements.txt &&
+      printf '%s' "$stamp" >$venv/stamp
+  fi
+}
+
+run_interop() {
+  make_venv &&
+    TESSERA="$PWD/build/release/bin/tessera" build/venv/bin/python -m pytest -q -p no:cacheprovider \
+      ${quick:+-m "not slow"} tests/interop
+}
+
+need setup scripts/setup.sh
+need build scripts/build.sh release
+stage ctest run_ctest release
+if [ -n "$thorough" ]; then
+  stage asan-ubsan build_and_test asan-ubsan
+  command -v clang++-19 >/dev/null && stage tsan build_and_test tsan
+fi
+[ -z "$interop" ] || stage interop run_interop
+
+printf '\ntimings:%s\n' "$timings"
+[ -z "$quick" ] || echo "left out by --quick: tests labelled slow"
+[ -n "$interop" ] || echo "left out by --no-interop: tests/interop (torch, safetensors, transformers)"
+if [ -z "$thorough" ]; then
+  echo "left out without --thorough: the asan-ubsan and tsan builds"
+elif ! command -v clang++-19 >/dev/null; then
+  echo "left out: tsan (no clang++-19 here)"
+fi
+if [ -n "$failed" ]; then
+  echo "FAILED:$failed"
+  exit 1
+fi
+echo "all tests passed"

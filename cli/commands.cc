@@ -2,6 +2,11 @@
 
 namespace tessera::cli {
 
-void AddCommands(CLI::App& app, Session& session) { AddVersion(app, session); }
+void AddCommands(CLI::App& app, Session& session) {
+  AddCast(app, session);
+  AddVerify(app, session);
+  AddSynth(app, session);
+  AddVersion(app, session);
+}
 
 }  // namespace tessera::cli

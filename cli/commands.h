@@ -5,6 +5,9 @@
 
 namespace tessera::cli {
 
+void AddCast(CLI::App& app, Session& session);
+void AddSynth(CLI::App& app, Session& session);
+void AddVerify(CLI::App& app, Session& session);
 void AddVersion(CLI::App& app, Session& session);
 
 // All of them, in the order of the help.

@@ -134,6 +134,15 @@ Result<FileIdentity> File::Identity() const {
                       .mtime_ns = st.st_mtim.tv_sec * 1'000'000'000 + st.st_mtim.tv_nsec};
 }
 
+Result<void> File::CheckSize(uint64_t bytes) const {
+  TESSERA_ASSIGN(const FileIdentity identity, Identity());
+  if (identity.size == bytes) return {};
+  return Fail(Error(ErrorCode::kWriteFailed, "the file system did not keep what was written")
+                  .In(path_.string())
+                  .Expected(std::to_string(bytes) + " bytes")
+                  .Found(std::to_string(identity.size) + " bytes"));
+}
+
 Result<void> File::Allocate(uint64_t size) const {
   const auto length = static_cast<off_t>(size);
   if (RetryEintr([&] { return ::ftruncate(fd_, length); }) != 0) {
@@ -177,26 +186,50 @@ Result<std::string> ReadWholeFile(const fs::path& path, uint64_t max_bytes) {
   return contents;
 }
 
-Result<void> WriteFileAtomically(const fs::path& path, std::string_view contents,
-                                 const fs::path& staging) {
-  const fs::path temporary = staging / path.filename();
-  // Left by a run that was killed before its rename; never a link's target, since unlink removes
-  // links.
+namespace {
+
+// A new file in `staging` that will become `path`. What a killed run left there goes first; unlink
+// removes a link, never its target.
+Result<File> CreateStaged(const fs::path& path, const fs::path& staging) {
+  const fs::path temporary = staging / (path.filename().string() + ".tmp");
   if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) {
     return Fail(SystemError(ErrorCode::kWriteFailed, "removing", temporary, errno));
   }
-  TESSERA_ASSIGN(const File file, File::Create(temporary));
-  TESSERA_TRY(file.WriteAt(0, std::as_bytes(std::span(contents))));
-  TESSERA_ASSIGN(const FileIdentity written, file.Identity());
-  if (written.size != contents.size()) {
-    return Fail(Error(ErrorCode::kWriteFailed, "the file system did not keep what was written")
-                    .In(path.string())
-                    .Expected(std::to_string(contents.size()) + " bytes")
-                    .Found(std::to_string(written.size) + " bytes"));
-  }
+  return File::Create(temporary);
+}
+
+Result<void> PublishStaged(const File& file, const fs::path& path, uint64_t bytes) {
+  TESSERA_TRY(file.CheckSize(bytes));
   TESSERA_TRY(file.Sync());
-  TESSERA_TRY(RenameFile(temporary, path));
+  TESSERA_TRY(RenameFile(file.path(), path));
   return SyncDirectory(path.parent_path());
+}
+
+}  // namespace
+
+Result<void> WriteFileAtomically(const fs::path& path, std::string_view contents,
+                                 const fs::path& staging) {
+  TESSERA_ASSIGN(const File file, CreateStaged(path, staging));
+  TESSERA_TRY(file.WriteAt(0, std::as_bytes(std::span(contents))));
+  return PublishStaged(file, path, contents.size());
+}
+
+Result<CopiedFile> CopyFileAtomically(const fs::path& from, const fs::path& path,
+                                      const fs::path& staging) {
+  TESSERA_ASSIGN(const File source, File::OpenRead(from));
+  TESSERA_ASSIGN(const FileIdentity identity, source.Identity());
+  TESSERA_ASSIGN(const File file, CreateStaged(path, staging));
+  std::vector<std::byte> buffer(std::min<uint64_t>(identity.size, uint64_t{1} << 20));
+  Xxh3Stream hash;
+  for (uint64_t at = 0; at < identity.size; at += buffer.size()) {
+    const auto chunk =
+        std::span(buffer).first(std::min<uint64_t>(buffer.size(), identity.size - at));
+    TESSERA_TRY(source.ReadAt(at, chunk));
+    hash.Update(chunk);
+    TESSERA_TRY(file.WriteAt(at, chunk));
+  }
+  TESSERA_TRY(PublishStaged(file, path, identity.size));
+  return CopiedFile{identity.size, hash.Finish()};
 }
 
 Result<void> RenameFile(const fs::path& from, const fs::path& to) {

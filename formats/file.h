@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "formats/hash.h"
 #include "formats/result.h"
 
 namespace tessera {
@@ -46,6 +47,8 @@ class File {
   Result<void> ReadAt(uint64_t offset, std::span<std::byte> out) const;
   Result<void> WriteAt(uint64_t offset, std::span<const std::byte> data) const;
   Result<FileIdentity> Identity() const;
+  // kWriteFailed unless the file is exactly this large: a write that lied shows here.
+  Result<void> CheckSize(uint64_t bytes) const;
   // Sets the size and reserves the space where the file system can: kNoSpace now beats kNoSpace
   // later.
   Result<void> Allocate(uint64_t size) const;
@@ -76,6 +79,15 @@ Result<std::string> ReadWholeFile(const std::filesystem::path& path, uint64_t ma
 // Writes a sibling of `path` in `staging`, syncs it, renames it to `path`, syncs the directory.
 Result<void> WriteFileAtomically(const std::filesystem::path& path, std::string_view contents,
                                  const std::filesystem::path& staging);
+// Streams `from` (through links) to `path` in the same way; returns size and digest of what was
+// copied.
+struct CopiedFile {
+  uint64_t bytes;
+  Digest digest;
+};
+Result<CopiedFile> CopyFileAtomically(const std::filesystem::path& from,
+                                      const std::filesystem::path& path,
+                                      const std::filesystem::path& staging);
 Result<void> RenameFile(const std::filesystem::path& from, const std::filesystem::path& to);
 Result<void> SyncDirectory(const std::filesystem::path& dir);
 

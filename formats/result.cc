@@ -79,6 +79,7 @@ constexpr Row kTable[] = {
     {ErrorCode::kPlanMismatch, "plan-mismatch", kConflict},
     {ErrorCode::kDamagedJournal, "damaged-journal", kConflict},
     {ErrorCode::kMemoryBudget, "memory-budget", kMemory},
+    {ErrorCode::kBadManifest, "bad-manifest", kInput},
     {ErrorCode::kDigestMismatch, "digest-mismatch", kNegative},
 };
 

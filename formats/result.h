@@ -100,6 +100,7 @@ enum class ErrorCode : uint8_t {
   kDamagedJournal,
   kMemoryBudget,
   // Checking.
+  kBadManifest,
   kDigestMismatch,
 };
 

@@ -1,0 +1,195 @@
+#include "cli/conversion.h"
+
+#include <sys/resource.h>
+
+#include <charconv>
+#include <chrono>
+
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "convert/convert.h"
+#include "convert/planner.h"
+
+namespace tessera::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+uint64_t PeakMemory() {
+  struct rusage usage;
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+SortedJson LedgerJson(const Ledger& ledger) {
+  SortedJson json = SortedJson::object();
+  for (size_t i = 0; i < kActions; ++i) {
+    json[std::string(Name(static_cast<Action>(i)))] = ledger.counts[i];
+  }
+  return json;
+}
+
+SortedJson PlanJson(const Plan& plan) {
+  return {{"plan", ToHex(plan.hash)},
+          {"tensors", plan.tensors.size()},
+          {"bytes", plan.payload_bytes},
+          {"file_bytes", plan.file_bytes},
+          {"files", plan.files.size()},
+          {"steps", plan.steps.size()},
+          {"ledger", LedgerJson(plan.ledger)}};
+}
+
+std::string LedgerText(const Plan& plan) {
+  std::string text;
+  for (size_t i = 0; i < kActions; ++i) {
+    if (plan.ledger.counts[i] == 0) continue;
+    if (!text.empty()) text += ", ";
+    text += Grouped(plan.ledger.counts[i]) + " " + std::string(Name(static_cast<Action>(i)));
+  }
+  for (const DropRule& rule : plan.rules) text += " (by " + rule.rule + ")";
+  return text;
+}
+
+void PrintPlan(const Plan& plan, const Buffers& buffers, Terminal& terminal) {
+  if (terminal.json) {
+    SortedJson json = PlanJson(plan);
+    json["peak_memory"] = buffers.bytes();
+    terminal.PrintJson(std::move(json));
+    return;
+  }
+  const Checkpoint& source = *plan.sources[0];
+  terminal.Print("source   " + Plural(source.tensors().size(), "tensor") + " in " +
+                 Plural(source.shards().size(), "shard") + ", " +
+                 HumanBytes(source.payload_bytes()) + "\n");
+  terminal.Print("output   " + Plural(plan.tensors.size(), "tensor") + " in " +
+                 Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) + " (" +
+                 Grouped(plan.payload_bytes) + " bytes)\n");
+  terminal.Print("ledger   " + LedgerText(plan) + "\n");
+  terminal.Print("buffers  " + HumanBytes(buffers.bytes()) + "\n");
+  terminal.Print("plan     " + ToHex(plan.hash) + "\n");
+}
+
+void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera::Outcome& outcome,
+               double seconds, Terminal& terminal) {
+  if (terminal.json) {
+    SortedJson json = PlanJson(plan);
+    json["peak_memory"] = PeakMemory();
+    json["seconds"] = seconds;
+    json["read_bytes"] = outcome.execution.read_bytes;
+    json["written_bytes"] = outcome.execution.written_bytes;
+    json["resumed_steps"] = outcome.execution.resumed_steps;
+    json["nan_codes"] = outcome.nan_codes;
+    json["clipped"] = outcome.clipped;
+    terminal.PrintJson(std::move(json));
+    return;
+  }
+  const std::string out = options.request.out.string();
+  if (outcome.already_done) {
+    terminal.Print(out + " is already complete: nothing to do\n");
+    return;
+  }
+  terminal.Print((options.run.rehearse ? "rehearsed " : out + ": ") +
+                 Plural(plan.tensors.size(), "tensor") + " in " + Plural(plan.files.size(), "file") +
+                 ", " + HumanBytes(plan.payload_bytes) + ", in " +
+                 std::to_string(static_cast<uint64_t>(seconds + 0.5)) + " s\n");
+  terminal.Print("ledger: " + LedgerText(plan) + "\n");
+  if (outcome.execution.resumed_steps != 0) {
+    terminal.Print("resumed: " + Plural(outcome.execution.resumed_steps, "weight") +
+                   " were already done\n");
+  }
+  if (outcome.nan_codes != 0) {
+    terminal.Print("NaN codes in the source: " + Grouped(outcome.nan_codes) +
+                   ", stored as NaN; the manifest says where\n");
+  }
+  if (outcome.clipped != 0) {
+    terminal.Print("clipped to F16's range: " + Plural(outcome.clipped, "value") + "\n");
+  }
+}
+
+Result<MtpMode> ParseMtp(const std::string& text) {
+  for (const MtpMode mode : {MtpMode::kKeep, MtpMode::kDrop, MtpMode::kOnly}) {
+    if (Name(mode) == text) return mode;
+  }
+  return Fail(Error(ErrorCode::kUsage, "--mtp: unknown mode " + text).Expected("keep, drop or only"));
+}
+
+}  // namespace
+
+Result<uint64_t> ParseBytes(const std::string& option, const std::string& text) {
+  struct Unit {
+    std::string_view name;
+    uint64_t bytes;
+  };
+  constexpr Unit kUnits[] = {{"", 1},
+                             {"B", 1},
+                             {"KB", 1000},
+                             {"MB", 1'000'000},
+                             {"GB", 1'000'000'000},
+                             {"TB", 1'000'000'000'000},
+                             {"KiB", uint64_t{1} << 10},
+                             {"MiB", uint64_t{1} << 20},
+                             {"GiB", uint64_t{1} << 30},
+                             {"TiB", uint64_t{1} << 40}};
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view suffix(end, static_cast<size_t>(text.data() + text.size() - end));
+  for (const Unit& unit : kUnits) {
+    uint64_t bytes = 0;
+    if (error == std::errc() && suffix == unit.name && value != 0 &&
+        !__builtin_mul_overflow(value, unit.bytes, &bytes)) {
+      return bytes;
+    }
+  }
+  return Fail(Error(ErrorCode::kUsage, option + ": not a size: " + text)
+                  .Expected("a positive number with an optional unit, such as 256MiB or 5GB"));
+}
+
+void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
+  verb.add_option("IN", o.request.in, "Checkpoint: a folder, an index, or one .safetensors file")
+      ->required();
+  verb.add_option("OUT", o.request.out, "Folder to write; made if it is not there")->required();
+  verb.add_option("--mtp", o.mtp, "MTP module: keep, drop or only")->capture_default_str();
+  verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
+  verb.add_option("--threads", o.run.threads, "Computing threads; default: the cores it may use")
+      ->check(CLI::Range(1, 1024));
+  verb.add_option("--memory", o.memory, "Budget for buffers")->capture_default_str();
+  verb.add_flag("--dry-run", o.dry_run, "Print the plan; write nothing");
+  verb.add_flag("--rehearse", o.run.rehearse, "Do everything, discard the output");
+  verb.add_flag("--sha256", o.request.sha256, "Record whole-file SHA-256 in the manifest")
+      ->group(kMore);
+  verb.add_flag("--no-index", o.request.no_index, "Accept several shards without an index")
+      ->group(kMore);
+  verb.add_flag("--force", o.request.force, "Replace an OUT that tessera wrote, nothing else")
+      ->group(kMore);
+}
+
+Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal) {
+  ConversionOptions options = typed;
+  TESSERA_ASSIGN(options.request.mtp, ParseMtp(options.mtp));
+  TESSERA_ASSIGN(options.run.memory, ParseBytes("--memory", options.memory));
+  if (!options.shard_size.empty()) {
+    TESSERA_ASSIGN(options.request.shard_size, ParseBytes("--shard-size", options.shard_size));
+  }
+  if (options.dry_run && options.run.rehearse) {
+    return Fail(ErrorCode::kUsage, "--dry-run and --rehearse exclude each other");
+  }
+  options.run.signal = &WatchSignals();
+  const Clock::time_point start = Clock::now();
+  TESSERA_ASSIGN(const Plan plan, MakePlan(options.request));
+  TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan, options.run));
+  if (options.dry_run) {
+    PrintPlan(plan, buffers, terminal);
+    return Outcome::kDone;
+  }
+  WorkCounters counters;
+  Result<tessera::Outcome> outcome = [&] {
+    const ProgressLine line(terminal, options.verb, counters);
+    return Convert(plan, options.request, options.run, counters);
+  }();
+  if (!outcome) return Fail(std::move(outcome).error());
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  PrintDone(options, plan, *outcome, seconds, terminal);
+  return Outcome::kDone;
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,30 @@
+// What all converting verbs share: their common options, and running the request they fill in.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/session.h"
+#include "convert/request.h"
+
+namespace tessera::cli {
+
+struct ConversionOptions {
+  std::string verb;
+  Request request;
+  RunOptions run;
+  bool dry_run = false;
+  // As typed; turned into request and run by RunConversion.
+  std::string mtp = "keep", shard_size, memory = "256MiB";
+};
+
+// IN, OUT and the options of docs/cli.md that every converting verb has.
+void AddConversionOptions(CLI::App& verb, ConversionOptions& options);
+
+// Plans, then prints the plan (--dry-run) or runs it and prints what was done.
+Result<Outcome> RunConversion(const ConversionOptions& options, Terminal& terminal);
+
+// "5GB", "256MiB", "1000": decimal and binary units; kUsage naming `option` otherwise.
+Result<uint64_t> ParseBytes(const std::string& option, const std::string& text);
+
+}  // namespace tessera::cli

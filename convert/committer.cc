@@ -1,0 +1,87 @@
+#include "convert/committer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+namespace tessera {
+namespace {
+
+// A batch is committed when it has this many bytes, or after this long.
+constexpr uint64_t kBatchBytes = uint64_t{64} << 20;
+constexpr auto kBatchTime = std::chrono::seconds(1);
+// Writing waits beyond this: with the batch being synced, the most that is ever dirty.
+constexpr uint64_t kWaitingLimit = 2 * kBatchBytes;
+
+}  // namespace
+
+Committer::Committer(Journal& journal, OutputFiles& files, std::vector<uint64_t> left)
+    : journal_(journal), files_(files), left_(std::move(left)), thread_([this] { Run(); }) {}
+
+Committer::~Committer() { Finish(); }
+
+bool Committer::Add(Written written) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return waiting_bytes_ < kWaitingLimit || failure_; });
+  if (failure_) return false;
+  waiting_bytes_ += written.bytes;
+  waiting_.push_back(std::move(written));
+  if (waiting_bytes_ >= kBatchBytes) changed_.notify_all();
+  return true;
+}
+
+std::optional<Error> Committer::Finish() {
+  {
+    const std::scoped_lock lock(mutex_);
+    closed_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  return failure_;
+}
+
+void Committer::Run() {
+  std::unique_lock lock(mutex_);
+  while (!closed_ || !waiting_.empty()) {
+    changed_.wait_for(lock, kBatchTime,
+                      [this] { return closed_ || waiting_bytes_ >= kBatchBytes; });
+    if (waiting_.empty()) continue;
+    const std::vector<Written> batch = std::exchange(waiting_, {});
+    waiting_bytes_ = 0;
+    lock.unlock();
+    changed_.notify_all();
+    Result<void> done = Commit(batch);
+    lock.lock();
+    if (!done) {
+      failure_ = std::move(done).error();
+      changed_.notify_all();
+      return;
+    }
+  }
+}
+
+Result<void> Committer::Commit(const std::vector<Written>& batch) {
+  std::set<uint32_t> touched;
+  std::vector<TileRecord> records;
+  for (const Written& written : batch) {
+    touched.insert(written.files.begin(), written.files.end());
+    records.push_back(written.record);
+  }
+  for (const uint32_t file : touched) {
+    TESSERA_ASSIGN(const std::shared_ptr<const File> staged, files_.Get(file));
+    TESSERA_TRY(staged->SyncData());
+  }
+  TESSERA_TRY(journal_.Append(records));
+  for (const Written& written : batch) {
+    for (const uint32_t file : written.files) {
+      TESSERA_CHECK(left_[file] > 0);
+      --left_[file];
+    }
+  }
+  for (const uint32_t file : touched) {
+    if (left_[file] == 0) TESSERA_TRY(files_.Publish(file));
+  }
+  return {};
+}
+
+}  // namespace tessera

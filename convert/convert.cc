@@ -1,0 +1,35 @@
+#include "convert/convert.h"
+
+#include <numeric>
+
+#include "convert/output_dir.h"
+#include "convert/seal.h"
+
+namespace tessera {
+
+Result<Outcome> Convert(const Plan& plan, const Request& request, const RunOptions& options,
+                        WorkCounters& counters) {
+  Outcome outcome;
+  TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan, options));
+  outcome.buffer_bytes = buffers.bytes();
+  if (options.rehearse) {
+    TESSERA_ASSIGN(outcome.execution, Execute(plan, options, nullptr, counters));
+  } else {
+    TESSERA_ASSIGN(OutputDir dir, OutputDir::Open(request.out, plan, request.force));
+    if (dir.finished()) {
+      outcome.already_done = true;
+      outcome.execution.resumed_steps = plan.steps.size();
+      return outcome;
+    }
+    TESSERA_ASSIGN(outcome.execution, Execute(plan, options, &dir, counters));
+    TESSERA_TRY(Seal(plan, outcome.execution, request.sha256, dir));
+    TESSERA_TRY(dir.Close());
+  }
+  for (const ValueStats& stats : outcome.execution.stats) {
+    outcome.nan_codes += stats.nan_codes;
+    outcome.clipped += stats.f16_overflows;
+  }
+  return outcome;
+}
+
+}  // namespace tessera

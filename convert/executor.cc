@@ -1,0 +1,418 @@
+#include "convert/executor.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <thread>
+
+#include "convert/channel.h"
+#include "convert/committer.h"
+#include "convert/output_files.h"
+#include "convert/worker_pool.h"
+
+namespace tessera {
+namespace {
+
+constexpr size_t kAlignment = 4096;  // of buffers: what direct I/O would ask for
+constexpr unsigned kIoThreads = 2;   // readers, and as many writers
+constexpr size_t kOpenOutputs = 16;
+
+constexpr uint64_t AlignUp(uint64_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
+
+struct Free {
+  void operator()(std::byte* p) const { std::free(p); }
+};
+using Buffer = std::unique_ptr<std::byte[], Free>;
+
+// One tile on its way, with the memory it uses.
+struct Slot {
+  Buffer buffer;
+  const Step* step = nullptr;
+  uint64_t tile = 0;  // within the step
+  RowRange rows;
+  std::vector<std::span<std::byte>> reads;  // by source part
+  std::vector<std::span<std::byte>>
+      writes;  // by destination part; of a copy, the same bytes as reads
+  TileRecord record;
+  bool good = false;  // computed, and fit to be written
+
+  uint64_t number() const { return step->first_tile + tile; }
+};
+
+uint64_t SlotBytes(const Step& step) {
+  const TileShape shape = ShapeOfTile(step, step.TileRows(0));
+  uint64_t bytes = 0;
+  for (const ByteRange& range : shape.reads) bytes += AlignUp(range.size());
+  if (!step.is_copy()) {
+    for (const ByteRange& range : shape.writes) bytes += AlignUp(range.size());
+  }
+  return bytes;
+}
+
+// Divides the slot's buffer among the tile's parts.
+void LayOut(Slot& slot, const TileShape& shape) {
+  std::byte* next = slot.buffer.get();
+  const auto take = [&next](const ByteRange& range) {
+    const std::span<std::byte> span(next, range.size());
+    next += AlignUp(range.size());
+    return span;
+  };
+  slot.reads.clear();
+  slot.writes.clear();
+  for (const ByteRange& range : shape.reads) slot.reads.push_back(take(range));
+  if (slot.step->is_copy()) {
+    slot.writes = slot.reads;
+  } else {
+    for (const ByteRange& range : shape.writes) slot.writes.push_back(take(range));
+  }
+}
+
+// Keeps the failure of the smallest tile, so that which one is reported does not depend on timing:
+// tiles are issued in order, and those issued before a failure are finished.
+class FirstFailure {
+ public:
+  void Report(uint64_t tile, Error error) {
+    const std::scoped_lock lock(mutex_);
+    if (!error_ || tile < tile_) {
+      tile_ = tile;
+      error_ = std::move(error);
+    }
+    any_ = true;
+  }
+  void Stop() { any_ = true; }
+  bool any() const { return any_; }
+  std::optional<Error> Take() { return std::move(error_); }
+
+ private:
+  std::mutex mutex_;
+  uint64_t tile_ = 0;
+  std::optional<Error> error_;
+  std::atomic<bool> any_ = false;
+};
+
+class Executor {
+ public:
+  Executor(const Plan& plan, const RunOptions& options, OutputDir* dir, WorkCounters& counters)
+      : plan_(plan), options_(options), dir_(dir), counters_(counters) {
+    result_.digests.resize(plan.digests);
+    result_.stats.resize(plan.steps.size());
+    done_.assign(plan.tiles, false);
+  }
+
+  Result<Execution> Run() {
+    TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan_, options_));
+    TESSERA_TRY(Allocate(buffers));
+    if (dir_ != nullptr) TESSERA_TRY(Resume());
+    CountProgress();
+    RunStages();
+    // A failed commit stops the writers, so their failures, if any, are its consequences.
+    if (committer_) {
+      if (std::optional<Error> failure = committer_->Finish()) return Fail(*std::move(failure));
+    }
+    if (std::optional<Error> failure = failure_.Take()) return Fail(*std::move(failure));
+    if (Stopped()) return Interrupted();
+    for (const auto& source : plan_.sources) TESSERA_TRY(source->CheckUnchanged());
+    result_.read_bytes = read_bytes_;
+    result_.written_bytes = written_bytes_;
+    return std::move(result_);
+  }
+
+ private:
+  Result<void> Allocate(const Buffers& buffers) {
+    slots_.resize(buffers.slots);
+    for (Slot& slot : slots_) {
+      slot.buffer.reset(static_cast<std::byte*>(
+          std::aligned_alloc(kAlignment, std::max<uint64_t>(kAlignment, buffers.slot_bytes))));
+      if (slot.buffer == nullptr) {
+        return Fail(Error(ErrorCode::kMemoryBudget, "there is not enough memory for the buffers")
+                        .Expected(std::to_string(buffers.bytes()) + " bytes")
+                        .Next("give less with --memory"));
+      }
+      free_.Push(&slot);
+    }
+    return {};
+  }
+
+  // Takes over what the journal records and makes sure that the files are as it says.
+  Result<void> Resume() {
+    std::vector<uint64_t> left(plan_.files.size(), 0), recorded(plan_.files.size(), 0);
+    for (const Step& step : plan_.steps) {
+      for (const Destination& d : step.destinations) left[FileOf(d)] += step.tiles();
+    }
+    for (TileRecord& record : dir_->journal().TakeRecords()) {
+      if (record.tile >= plan_.tiles || done_[record.tile]) continue;
+      const Step& step = StepOf(record.tile);
+      if (record.digests.size() != step.destinations.size()) continue;
+      done_[record.tile] = true;
+      for (const Destination& d : step.destinations) {
+        --left[FileOf(d)];
+        ++recorded[FileOf(d)];
+      }
+      Keep(step, record);
+    }
+    output_.emplace(plan_, *dir_, kOpenOutputs);
+    for (uint32_t file = 0; file < plan_.files.size(); ++file) {
+      TESSERA_TRY(output_->Recover(file, recorded[file] != 0, left[file] == 0));
+    }
+    for (const Step& step : plan_.steps) {
+      const auto begin = done_.begin() + static_cast<ptrdiff_t>(step.first_tile);
+      if (step.tiles() != 0 && std::all_of(begin, begin + static_cast<ptrdiff_t>(step.tiles()),
+                                           [](bool done) { return done; })) {
+        ++result_.resumed_steps;
+      }
+    }
+    committer_.emplace(dir_->journal(), *output_, std::move(left));
+    return {};
+  }
+
+  void CountProgress() {
+    uint64_t total = 0, resumed = 0;
+    for (const Step& step : plan_.steps) {
+      for (uint64_t tile = 0; tile < step.tiles(); ++tile) {
+        uint64_t bytes = 0;
+        for (const ByteRange& w : ShapeOfTile(step, step.TileRows(tile)).writes) bytes += w.size();
+        total += bytes;
+        if (done_[step.first_tile + tile]) resumed += bytes;
+      }
+    }
+    counters_.total_bytes = total;
+    counters_.done_bytes = resumed;
+  }
+
+  void RunStages() {
+    const unsigned threads = options_.threads == 0 ? AvailableCores() : options_.threads;
+    WorkerPool pool(threads);
+    std::vector<std::thread> readers, writers;
+    for (unsigned i = 0; i < kIoThreads; ++i) {
+      readers.emplace_back([this, &pool] { ReadTiles(pool); });
+      writers.emplace_back([this] { WriteTiles(); });
+    }
+    for (std::thread& reader : readers) reader.join();
+    pool.Wait();
+    computed_.Close();
+    for (std::thread& writer : writers) writer.join();
+  }
+
+  // Runs one stage's work on one tile; whatever goes wrong is reported under the tile's number.
+  // Memory may run out anywhere, so exceptions end here instead of on a thread that nobody watches.
+  template <class Work>
+  bool Try(const Slot& slot, Work work) {
+    try {
+      Result<void> done = work();
+      if (done) return true;
+      failure_.Report(slot.number(), std::move(done).error());
+    } catch (const std::bad_alloc&) {
+      failure_.Report(slot.number(), Error(ErrorCode::kMemoryBudget, "memory ran out")
+                                         .Next("give less with --memory or --threads"));
+    } catch (const std::exception& e) {
+      failure_.Report(slot.number(), Error(ErrorCode::kInternal, e.what()));
+    }
+    return false;
+  }
+
+  // Stage 1.
+  void ReadTiles(WorkerPool& pool) {
+    while (!Stopped() && !failure_.any()) {
+      Slot* slot = *free_.Pop();
+      if (!NextTile(*slot) || !Try(*slot, [&] { return Read(*slot); })) {
+        free_.Push(slot);
+        return;
+      }
+      pool.Submit([this, slot] {
+        Try(*slot, [&] { return Compute(*slot); });
+        computed_.Push(slot);
+      });
+    }
+  }
+
+  bool NextTile(Slot& slot) {
+    const std::scoped_lock lock(next_mutex_);
+    for (; next_step_ < plan_.steps.size(); ++next_step_, next_tile_ = 0) {
+      const Step& step = plan_.steps[next_step_];
+      for (; next_tile_ < step.tiles(); ++next_tile_) {
+        if (done_[step.first_tile + next_tile_]) continue;
+        slot.step = &step;
+        slot.tile = next_tile_++;
+        slot.rows = step.TileRows(slot.tile);
+        slot.good = false;
+        slot.record = {.tile = slot.number(), .stats = {}, .digests = {}};
+        return true;
+      }
+    }
+    return false;
+  }
+
+  Result<void> Read(Slot& slot) {
+    const Step& step = *slot.step;
+    const TileShape shape = ShapeOfTile(step, slot.rows);
+    LayOut(slot, shape);
+    const auto read = [&](const SourceRef& ref, const ByteRange& range, std::span<std::byte> into) {
+      const Checkpoint& source = *plan_.sources[ref.checkpoint];
+      read_bytes_ += range.size();
+      return source.ReadBytes(source.tensors()[ref.tensor], range.begin, into);
+    };
+    for (size_t part = 0; part < step.sources.size(); ++part) {
+      TESSERA_TRY(read(step.sources[part], shape.reads[part], slot.reads[part]));
+    }
+    for (const auto& [part, ref] : step.given) {
+      TESSERA_TRY(read(ref, shape.writes[part], slot.writes[part]));
+    }
+    return {};
+  }
+
+  // Stage 2.
+  Result<void> Compute(Slot& slot) {
+    const Step& step = *slot.step;
+    if (!step.is_copy()) {
+      const std::vector<std::span<const std::byte>> source(slot.reads.begin(), slot.reads.end());
+      Transcode(*step.from, source, *step.to, slot.writes, step.rows, step.cols, slot.rows,
+                slot.record.stats);
+      TESSERA_TRY(Judge(slot));
+    }
+    for (const Destination& d : step.destinations) {
+      slot.record.digests.push_back(Xxh3(slot.writes[d.part]));
+    }
+    slot.good = true;
+    return {};
+  }
+
+  // Values that the target cannot hold are refused by name, never stored as something else.
+  Result<void> Judge(const Slot& slot) const {
+    const ValueStats& stats = slot.record.stats;
+    const auto found = [&](uint64_t count) {
+      return std::to_string(count) + " in rows " + std::to_string(slot.rows.begin) + " to " +
+             std::to_string(slot.rows.end - 1);
+    };
+    if (stats.not_finite != 0) {
+      return Fail(Error(ErrorCode::kNotFinite, "NaN or infinity, which the target cannot store")
+                      .Of(SourceName(*slot.step))
+                      .Found(found(stats.not_finite))
+                      .Next("the source is damaged there: compare it with where it came from"));
+    }
+    if (stats.f16_overflows != 0 && !plan_.saturate) {
+      return Fail(Error(ErrorCode::kOverflowsF16, "values beyond F16's range")
+                      .Of(SourceName(*slot.step))
+                      .Expected("magnitudes of at most 65504")
+                      .Found(found(stats.f16_overflows))
+                      .Next("cast to bf16, or clip them with --saturate (and --force, since this "
+                            "output is begun)"));
+    }
+    return {};
+  }
+
+  // Stage 3.
+  void WriteTiles() {
+    while (const std::optional<Slot*> taken = computed_.Pop()) {
+      Slot& slot = **taken;
+      // After a stop a tile is dropped: a resumed run makes it again. After a failure it is not, so
+      // that every tile before the failing one ends up durable.
+      if (slot.good && !Stopped()) Try(slot, [&] { return Write(slot); });
+      free_.Push(&slot);
+    }
+  }
+
+  Result<void> Write(Slot& slot) {
+    const Step& step = *slot.step;
+    uint64_t bytes = 0;
+    Committer::Written written{.record = std::move(slot.record), .files = {}, .bytes = 0};
+    const TileShape shape = ShapeOfTile(step, slot.rows);
+    for (const Destination& d : step.destinations) {
+      const PlanTensor& tensor = plan_.tensors[d.tensor];
+      const std::span<const std::byte> data = slot.writes[d.part];
+      bytes += data.size();
+      if (dir_ == nullptr) continue;
+      TESSERA_ASSIGN(const std::shared_ptr<const File> file, output_->Get(tensor.file));
+      const uint64_t at = tensor.offset + shape.writes[d.part].begin;
+      TESSERA_TRY(file->WriteAt(at, data));
+      file->StartWriteback(at, data.size());
+      written.files.push_back(tensor.file);
+    }
+    written.bytes = bytes;
+    {
+      const std::scoped_lock lock(keep_mutex_);
+      Keep(step, written.record);
+    }
+    written_bytes_ += bytes;
+    counters_.done_bytes += bytes;
+    // Refused only after a failed commit, which is the failure to report.
+    if (committer_ && !committer_->Add(std::move(written))) failure_.Stop();
+    return {};
+  }
+
+  void Keep(const Step& step, const TileRecord& record) {
+    for (size_t i = 0; i < step.destinations.size(); ++i) {
+      result_.digests[step.destinations[i].first_digest + record.tile - step.first_tile] =
+          record.digests[i];
+    }
+    result_.stats[static_cast<size_t>(&step - plan_.steps.data())] += record.stats;
+  }
+
+  const Step& StepOf(uint64_t tile) const {
+    return *(std::ranges::upper_bound(plan_.steps, tile, {}, &Step::first_tile) - 1);
+  }
+  uint32_t FileOf(const Destination& d) const { return plan_.tensors[d.tensor].file; }
+  const std::string& SourceName(const Step& step) const {
+    const SourceRef& ref = step.sources[0];
+    return plan_.sources[ref.checkpoint]->tensors()[ref.tensor].info.name();
+  }
+
+  bool Stopped() const { return options_.signal != nullptr && *options_.signal != 0; }
+
+  std::unexpected<Error> Interrupted() const {
+    const bool terminated = *options_.signal == 15;
+    return Fail(Error(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
+                      terminated ? "terminated" : "interrupted")
+                    .Next(dir_ != nullptr
+                              ? "what is done is kept: run the same command again to finish"
+                              : "nothing was written"));
+  }
+
+  const Plan& plan_;
+  const RunOptions& options_;
+  OutputDir* const dir_;
+  WorkCounters& counters_;
+  Execution result_;
+  std::vector<bool> done_;  // by tile; read-only once the stages run
+
+  std::vector<Slot> slots_;
+  Channel<Slot*> free_, computed_;
+  std::mutex next_mutex_, keep_mutex_;
+  size_t next_step_ = 0;
+  uint64_t next_tile_ = 0;
+  std::atomic<uint64_t> read_bytes_ = 0, written_bytes_ = 0;
+  FirstFailure failure_;
+  std::optional<OutputFiles> output_;
+  std::optional<Committer> committer_;
+};
+
+}  // namespace
+
+Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options) {
+  Buffers buffers;
+  for (const Step& step : plan.steps) {
+    buffers.slot_bytes = std::max(buffers.slot_bytes, SlotBytes(step));
+  }
+  buffers.slot_bytes = std::max(buffers.slot_bytes, uint64_t{kAlignment});
+  if (buffers.slot_bytes > options.memory) {
+    return Fail(
+        Error(ErrorCode::kMemoryBudget, "the memory budget is too small for a single tile")
+            .Expected("--memory of at least " + std::to_string(buffers.slot_bytes) + " bytes")
+            .Found(std::to_string(options.memory) + " bytes"));
+  }
+  // Beyond a few tiles a thread, more slots only make more of memory dirty.
+  const uint64_t threads = options.threads == 0 ? AvailableCores() : options.threads;
+  const uint64_t useful =
+      std::min<uint64_t>(2 * threads + 4 * kIoThreads, std::max<uint64_t>(1, plan.tiles));
+  buffers.slots = static_cast<uint32_t>(std::min(options.memory / buffers.slot_bytes, useful));
+  return buffers;
+}
+
+Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputDir* dir,
+                          WorkCounters& counters) {
+  return Executor(plan, options, dir, counters).Run();
+}
+
+}  // namespace tessera

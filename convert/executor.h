@@ -1,0 +1,38 @@
+// Runs a Plan: tiles flow through a fixed set of buffers from readers to workers to writers. The
+// output bytes, or the error reported, are the same for any number of threads and any budget.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "convert/output_dir.h"
+#include "convert/plan.h"
+#include "convert/request.h"
+#include "formats/result.h"
+#include "formats/work_counters.h"
+
+namespace tessera {
+
+struct Execution {
+  std::vector<Digest> digests;                 // of the tiles, see Destination::first_digest
+  std::vector<ValueStats> stats;               // by step
+  uint64_t read_bytes = 0, written_bytes = 0;  // by this run
+  uint64_t resumed_steps = 0;                  // whole steps that former runs had done
+};
+
+// What one run may hold in buffers: the budget cut into slots of the Plan's largest tile.
+struct Buffers {
+  uint64_t slot_bytes = 0;
+  uint32_t slots = 0;
+
+  uint64_t bytes() const { return slot_bytes * slots; }
+};
+// kMemoryBudget, naming the least that would do, if not even one tile fits.
+Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options);
+
+// Without `dir` the output is computed and discarded. Tiles that dir's journal records are not made
+// again.
+Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputDir* dir,
+                          WorkCounters& counters);
+
+}  // namespace tessera

@@ -1,0 +1,56 @@
+// What a run has made durable so far, so that the same command can go on after any interruption.
+//
+// A text line names the plan and the state of the inputs; then one record a tile: length, payload,
+// check. A record is appended only after the tile's bytes were synced. Reading stops at the first
+// record that is torn or damaged: the tiles behind it are simply made again.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/file.h"
+#include "formats/hash.h"
+#include "formats/result.h"
+#include "quant/scheme.h"
+
+namespace tessera {
+
+struct TileRecord {
+  uint64_t tile = 0;  // number within the Plan
+  ValueStats stats;
+  std::vector<Digest> digests;  // one a destination
+};
+
+struct JournalHead {
+  Digest plan;
+  Digest inputs;  // sizes and modification times: a changed input must not be mixed with old work
+
+  friend bool operator==(const JournalHead&, const JournalHead&) = default;
+};
+
+class Journal {
+ public:
+  // Opens or makes the journal. kPlanMismatch or kInputChanged, with both values, if it belongs to
+  // other work; a journal whose first line is torn counts as new, since nothing durable can depend
+  // on it.
+  static Result<Journal> Open(const std::filesystem::path& path, const JournalHead& head);
+
+  // What former runs recorded.
+  std::vector<TileRecord> TakeRecords() { return std::move(records_); }
+
+  // Appends and syncs.
+  Result<void> Append(std::span<const TileRecord> records);
+
+ private:
+  Journal(File file, uint64_t end) : file_(std::move(file)), end_(end) {}
+
+  File file_;
+  uint64_t end_;
+  std::vector<TileRecord> records_;
+};
+
+}  // namespace tessera

@@ -1,0 +1,43 @@
+// The shards being written: staged as OUT/.partial/NAME.part, renamed into OUT once whole.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "convert/output_dir.h"
+#include "convert/plan.h"
+#include "formats/file.h"
+#include "formats/result.h"
+
+namespace tessera {
+
+class OutputFiles {
+ public:
+  // At most `open_limit` files are open at once. Both references must outlive this.
+  OutputFiles(const Plan& plan, const OutputDir& dir, size_t open_limit);
+
+  // Thread-safe. On first use in this run the file is made (or found), sized, and its header
+  // written.
+  Result<std::shared_ptr<const File>> Get(uint32_t file);
+
+  // The file's bytes are all written: checks the size, syncs, renames, syncs the folder.
+  Result<void> Publish(uint32_t file);
+
+  // What a former run left. A file whose tiles are all recorded is published unless it is already;
+  // one with work left must not be published yet, and its staged part must exist if any tile is
+  // recorded.
+  Result<void> Recover(uint32_t file, bool any_recorded, bool all_recorded);
+
+ private:
+  std::filesystem::path FinalPath(uint32_t file) const;
+  std::filesystem::path StagedPath(uint32_t file) const;
+  Result<File> Open(uint32_t file);
+
+  const Plan& plan_;
+  const OutputDir& dir_;
+  std::vector<bool> prepared_;  // guarded by the cache's own lock: only its opener touches it
+  FileCache cache_;
+};
+
+}  // namespace tessera

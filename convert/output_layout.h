@@ -1,0 +1,37 @@
+// Which output tensor goes into which file, and where.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "convert/plan.h"
+#include "formats/checkpoint.h"
+#include "formats/container.h"
+#include "formats/result.h"
+
+namespace tessera {
+
+// One output tensor before it has a place.
+struct UnplacedTensor {
+  TensorInfo info;
+  Action by;
+  uint32_t home;         // source shard of what it is made from
+  uint64_t home_offset;  // and where in it
+  uint64_t unit;  // tensors with equal units are neighbours and stay in one file (weight and scale)
+};
+
+struct OutputLayout {
+  std::vector<PlanFile> files;      // by name
+  std::vector<PlanTensor> tensors;  // by file, then offset
+  std::vector<uint32_t> placed;     // index into tensors of each input
+};
+
+// shard_size 0: files and the order in them as in the source, files left empty taken out and the
+// rest renumbered. Otherwise files of at most shard_size bytes of payload in the given order, a
+// unit never split (a larger unit gets a larger file).
+Result<OutputLayout> LayOut(std::span<const UnplacedTensor> tensors, std::span<const Shard> shards,
+                            uint64_t shard_size, const Container& container);
+
+}  // namespace tessera

@@ -1,0 +1,79 @@
+#include "convert/plan.h"
+
+#include "formats/version.h"
+
+namespace tessera {
+
+TileShape ShapeOfTile(const Step& step, RowRange rows) {
+  TileShape shape;
+  if (step.is_copy()) {
+    const ByteRange bytes{rows.begin * step.row_bytes, rows.end * step.row_bytes};
+    return {.reads = {bytes}, .writes = {bytes}};
+  }
+  for (size_t part = 0; part < step.sources.size(); ++part) {
+    shape.reads.push_back(step.from->PartBytes(part, step.rows, step.cols, rows));
+  }
+  const size_t parts = step.to->Parts(step.rows, step.cols).size();
+  for (size_t part = 0; part < parts; ++part) {
+    shape.writes.push_back(step.to->PartBytes(part, step.rows, step.cols, rows));
+  }
+  return shape;
+}
+
+namespace {
+
+void HashText(Xxh3Stream& hash, std::string_view text) {
+  hash.Update(text.size());
+  hash.Update(text);
+}
+
+void HashStep(Xxh3Stream& hash, const Step& step) {
+  HashText(hash, step.from == nullptr ? "" : step.from->name());
+  HashText(hash, step.to == nullptr ? "" : step.to->name());
+  for (const uint64_t n : {step.rows, step.cols, step.row_bytes, step.tile_rows}) hash.Update(n);
+  const auto source = [&hash](const SourceRef& ref) {
+    hash.Update(ref.checkpoint);
+    hash.Update(ref.tensor);
+  };
+  hash.Update(step.sources.size());
+  for (const SourceRef& ref : step.sources) source(ref);
+  hash.Update(step.given.size());
+  for (const auto& [part, ref] : step.given) {
+    hash.Update(part);
+    source(ref);
+  }
+  hash.Update(step.destinations.size());
+  for (const Destination& d : step.destinations) {
+    for (const uint64_t n : {uint64_t{d.tensor}, uint64_t{d.part}, d.rows.begin, d.rows.end}) {
+      hash.Update(n);
+    }
+  }
+}
+
+}  // namespace
+
+Digest HashPlan(const Plan& plan) {
+  Xxh3Stream hash;
+  hash.Update(kNumericsVersion);
+  hash.Update(kTileBytes);
+  for (const auto& source : plan.sources) hash.Update(source->fingerprint().bytes);
+  for (const auto& [key, value] : plan.request) {
+    HashText(hash, key);
+    HashText(hash, value);
+  }
+  for (const PlanFile& file : plan.files) {
+    HashText(hash, file.name);
+    HashText(hash, file.header);
+    hash.Update(file.bytes);
+  }
+  for (const PlanTensor& tensor : plan.tensors) {
+    hash.Update(tensor.file);
+    hash.Update(tensor.offset);
+  }
+  for (const Step& step : plan.steps) HashStep(hash, step);
+  HashText(hash, plan.config);
+  HashText(hash, plan.index_name);
+  return hash.Finish();
+}
+
+}  // namespace tessera

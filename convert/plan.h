@@ -1,0 +1,103 @@
+// The complete, hashable description of a run. Made from headers alone; immutable once made.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "formats/checkpoint.h"
+#include "formats/hash.h"
+#include "formats/manifest.h"
+#include "quant/storage.h"
+
+namespace tessera {
+
+// A tile is about this many bytes, source and destination together. Part of the Plan and the
+// manifest, independent of --memory and --threads, so that a resumed run may change both.
+inline constexpr uint64_t kTileBytes = uint64_t{8} << 20;
+
+struct PlanFile {
+  std::string name;    // within OUT
+  std::string header;  // everything before the first tensor's bytes
+  uint64_t bytes = 0;  // of the whole file
+};
+
+struct PlanTensor {
+  TensorInfo info;
+  uint32_t file;
+  uint64_t offset;  // in the file
+  Action by;
+};
+
+struct SourceRef {
+  uint32_t checkpoint = 0;  // index into Plan::sources
+  uint32_t tensor = 0;      // index into its tensors()
+};
+
+// Rows `rows` of part `part` go to the plan tensor `tensor`, which they fill from its start.
+struct Destination {
+  uint32_t tensor;
+  uint32_t part;
+  RowRange rows;
+  uint64_t first_digest;  // where its tiles' digests begin in a run's digest table
+};
+
+// One logical weight: read rows, decode, encode, write. A step without schemes copies bytes: then
+// its "rows" are rows of row_bytes of source part 0.
+struct Step {
+  const Scheme* from = nullptr;
+  const Scheme* to = nullptr;
+  uint64_t rows = 0, cols = 0;
+  uint64_t row_bytes = 0;  // of a copy
+  std::vector<SourceRef> sources;
+  // Parts of `to` that come from elsewhere instead of being computed (scales handed over), as
+  // {part, source}.
+  std::vector<std::pair<uint32_t, SourceRef>> given;
+  std::vector<Destination> destinations;
+  uint64_t tile_rows = 0;
+  uint64_t first_tile = 0;  // number of its first tile within the Plan
+
+  bool is_copy() const { return from == nullptr; }
+  uint64_t tiles() const { return rows == 0 ? 0 : (rows + tile_rows - 1) / tile_rows; }
+  RowRange TileRows(uint64_t tile) const {
+    return {tile * tile_rows, std::min(rows, (tile + 1) * tile_rows)};
+  }
+};
+
+struct Plan {
+  std::vector<std::shared_ptr<const Checkpoint>> sources;  // [0] is what is converted
+  std::vector<std::shared_ptr<const StorageMap>> storage;  // of each source; owns decoding schemes
+  std::vector<std::shared_ptr<const Scheme>> schemes;      // encoding ones
+
+  std::vector<PlanFile> files;      // by name
+  std::vector<PlanTensor> tensors;  // by file, then offset
+  std::vector<Step> steps;          // by source shard and offset: reading is sequential
+  uint64_t tiles = 0, digests = 0;
+
+  std::string config;      // OUT/config.json
+  std::string index_name;  // "model.safetensors.index.json"
+  Ledger ledger;
+  std::vector<DropRule> rules;
+  std::vector<std::pair<std::string, std::string>> request;  // what shapes bytes, by key
+  std::vector<Action> source_actions;                        // by tensor of sources[0]
+
+  uint64_t payload_bytes = 0;  // of all tensors
+  uint64_t file_bytes = 0;     // of all files
+  Digest hash;                 // over all of the above and the sources' fingerprints
+
+  bool saturate = false;  // values beyond F16's range are clipped, not refused
+};
+
+// Sizes of what a tile reads and writes; used alike for buffers, budgets and the executor's cuts.
+struct TileShape {
+  std::vector<ByteRange> reads;   // by source part, relative to the tensor
+  std::vector<ByteRange> writes;  // by destination part, relative to the part
+};
+TileShape ShapeOfTile(const Step& step, RowRange rows);
+
+Digest HashPlan(const Plan& plan);
+
+}  // namespace tessera

@@ -1,0 +1,43 @@
+// What a person asked for. Every converting verb fills in one of these; it becomes one Plan.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+#include "formats/model_spec.h"
+#include "quant/scheme.h"
+
+namespace tessera {
+
+enum class CastTo : uint8_t { kStored, kBf16, kF16, kF32, kFp8 };
+std::string_view Name(CastTo to);  // "stored", "bf16", "f16", "f32", "fp8"
+
+enum class MtpMode : uint8_t { kKeep, kDrop, kOnly };
+std::string_view Name(MtpMode mode);  // "keep", "drop", "only"
+
+// What shapes the output's bytes, and where they come from and go to.
+struct Request {
+  std::filesystem::path in, out;
+  CastTo to = CastTo::kStored;
+  ScaleFormat scale_format = ScaleFormat::kF32;      // with kFp8
+  std::optional<std::filesystem::path> scales_from;  // with kFp8: a block-FP8 checkpoint's scales
+  bool saturate = false;                             // with kF16
+  MtpMode mtp = MtpMode::kKeep;
+  uint64_t shard_size = 0;  // 0: shards as in the source
+  bool no_index = false;    // accept several shards without an index
+  bool sha256 = false;      // whole-file SHA-256 in the manifest
+  bool force = false;       // replace an output that tessera wrote
+};
+
+// How to run it. None of these may change an output byte.
+struct RunOptions {
+  unsigned threads = 0;                      // 0: the cores this process may use
+  uint64_t memory = uint64_t{256} << 20;     // for buffers
+  bool rehearse = false;                     // do everything, discard the output
+  const std::atomic<int>* signal = nullptr;  // non-zero: stop soon, keeping what is done
+};
+
+}  // namespace tessera

@@ -1,0 +1,133 @@
+#include "convert/seal.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "formats/file.h"
+#include "formats/json.h"
+#include "formats/version.h"
+
+namespace tessera {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<const PlanTensor*> ByName(const Plan& plan) {
+  std::vector<const PlanTensor*> tensors;
+  tensors.reserve(plan.tensors.size());
+  for (const PlanTensor& tensor : plan.tensors) tensors.push_back(&tensor);
+  std::ranges::sort(tensors, {},
+                    [](const PlanTensor* t) -> const std::string& { return t->info.name(); });
+  return tensors;
+}
+
+// As the hub writes it: two-space indent, names sorted; but with the true total_size.
+std::string RenderIndex(const Plan& plan) {
+  std::string text =
+      "{\n  \"metadata\": {\n    \"total_size\": " + std::to_string(plan.payload_bytes) +
+      "\n  },\n  \"weight_map\": {";
+  std::string_view separator = "\n";
+  for (const PlanTensor* tensor : ByName(plan)) {
+    text += separator;
+    text +=
+        "    " + QuoteJson(tensor->info.name()) + ": " + QuoteJson(plan.files[tensor->file].name);
+    separator = ",\n";
+  }
+  return text + "\n  }\n}\n";
+}
+
+Result<std::string> Sha256Of(const fs::path& path) {
+  TESSERA_ASSIGN(const File file, File::OpenRead(path));
+  TESSERA_ASSIGN(const FileIdentity identity, file.Identity());
+  std::vector<std::byte> buffer(std::min<uint64_t>(identity.size, kTileBytes));
+  Sha256Stream hash;
+  for (uint64_t at = 0; at < identity.size; at += buffer.size()) {
+    const auto chunk =
+        std::span(buffer).first(std::min<uint64_t>(buffer.size(), identity.size - at));
+    TESSERA_TRY(file.ReadAt(at, chunk));
+    hash.Update(chunk);
+  }
+  return hash.FinishHex();
+}
+
+std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& execution) {
+  std::vector<ManifestTensor> tensors;
+  tensors.reserve(plan.tensors.size());
+  for (const Step& step : plan.steps) {
+    const TileShape first_tile = ShapeOfTile(step, step.TileRows(0));
+    for (const Destination& d : step.destinations) {
+      const PlanTensor& planned = plan.tensors[d.tensor];
+      ManifestTensor& t = tensors.emplace_back();
+      t.name = planned.info.name();
+      t.file = plan.files[planned.file].name;
+      t.dtype = planned.info.dtype();
+      t.shape = planned.info.shape();
+      t.tile_bytes = first_tile.writes[d.part].size();
+      t.digest = Combine(std::span(execution.digests).subspan(d.first_digest, step.tiles()));
+      for (const SourceRef& ref : step.sources) {
+        t.from.push_back(plan.sources[ref.checkpoint]->tensors()[ref.tensor].info.name());
+      }
+      t.by = planned.by;
+      t.nan_codes = execution.stats[static_cast<size_t>(&step - plan.steps.data())].nan_codes;
+    }
+  }
+  std::ranges::sort(tensors, {}, &ManifestTensor::name);
+  return tensors;
+}
+
+Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, bool sha256,
+                                                const fs::path& out) {
+  std::vector<ManifestFile> files;
+  for (const PlanFile& planned : plan.files) {
+    ManifestFile& file = files.emplace_back();
+    file.name = planned.name;
+    file.bytes = planned.bytes;
+    file.header = Xxh3(planned.header);
+    if (sha256) {
+      TESSERA_ASSIGN(file.sha256, Sha256Of(out / planned.name));
+    }
+  }
+  return files;
+}
+
+}  // namespace
+
+Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256,
+                  const OutputDir& dir) {
+  Manifest manifest;
+  const Checkpoint& source = *plan.sources[0];
+  for (const std::string& name : source.side_files()) {
+    const fs::path target = dir.path() / name;
+    std::error_code error;
+    fs::create_directories(target.parent_path(), error);
+    if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "making", target, error.value()));
+    TESSERA_ASSIGN(const CopiedFile copy,
+                   CopyFileAtomically(source.dir() / name, target, dir.staging()));
+    manifest.side_files.push_back({name, copy.bytes, copy.digest});
+  }
+  const auto write = [&](const std::string& name, const std::string& text) {
+    manifest.side_files.push_back({name, text.size(), Xxh3(text)});
+    return WriteFileAtomically(dir.path() / name, text, dir.staging());
+  };
+  TESSERA_TRY(write("config.json", plan.config));
+  TESSERA_TRY(write(plan.index_name, RenderIndex(plan)));
+  std::ranges::sort(manifest.side_files, {}, &ManifestSideFile::name);
+
+  manifest.tool_version = kVersion;
+  manifest.numerics = kNumericsVersion;
+  manifest.source_fingerprint = source.fingerprint();
+  manifest.source_tensors = source.tensors().size();
+  manifest.source_bytes = source.payload_bytes();
+  manifest.request = plan.request;
+  manifest.plan = plan.hash;
+  manifest.tile_bytes = kTileBytes;
+  manifest.ledger = plan.ledger;
+  manifest.rules = plan.rules;
+  TESSERA_ASSIGN(manifest.files, DescribeFiles(plan, sha256, dir.path()));
+  manifest.tensors = DescribeTensors(plan, execution);
+  return WriteFileAtomically(dir.path() / kManifestName, RenderManifest(manifest), dir.staging());
+}
+
+}  // namespace tessera

@@ -1,0 +1,17 @@
+// The end of a run: side files, config.json, index, manifest, in that order.
+#pragma once
+
+
+#include "convert/executor.h"
+#include "convert/output_dir.h"
+#include "convert/plan.h"
+#include "formats/manifest.h"
+#include "formats/result.h"
+
+namespace tessera {
+
+// All shards are already under their final names. `sha256` reads them back for whole-file digests.
+Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256,
+                  const OutputDir& dir);
+
+}  // namespace tessera

@@ -1,0 +1,93 @@
+#include "convert/worker_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#if defined(TESSERA_PLAIN_THREADS)
+#include <condition_variable>
+#include <mutex>
+#include <vector>
+
+#include "convert/channel.h"
+#else
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+#include <tbb/task_group.h>
+#endif
+
+namespace tessera {
+
+#if defined(TESSERA_PLAIN_THREADS)
+
+struct WorkerPool::Impl {
+  explicit Impl(unsigned threads) {
+    for (unsigned i = 0; i < threads; ++i) {
+      workers.emplace_back([this] {
+        while (auto task = tasks.Pop()) {
+          (*task)();
+          const std::scoped_lock lock(mutex);
+          if (--pending == 0) idle.notify_all();
+        }
+      });
+    }
+  }
+  ~Impl() {
+    tasks.Close();
+    for (std::thread& worker : workers) worker.join();
+  }
+  void Submit(std::function<void()> task) {
+    {
+      const std::scoped_lock lock(mutex);
+      ++pending;
+    }
+    tasks.Push(std::move(task));
+  }
+  void Wait() {
+    std::unique_lock lock(mutex);
+    idle.wait(lock, [this] { return pending == 0; });
+  }
+
+  Channel<std::function<void()>> tasks;
+  std::mutex mutex;
+  std::condition_variable idle;
+  size_t pending = 0;
+  std::vector<std::thread> workers;
+};
+
+#else
+
+struct WorkerPool::Impl {
+  // One more than `threads`: the caller's own slot in the arena, which only Wait() uses.
+  explicit Impl(unsigned threads)
+      : limit(tbb::global_control::max_allowed_parallelism, threads + 1),
+        arena(static_cast<int>(threads) + 1, 1) {}
+  ~Impl() { Wait(); }
+  void Submit(std::function<void()> task) { arena.enqueue(group.defer(std::move(task))); }
+  void Wait() {
+    arena.execute([this] { group.wait(); });
+  }
+
+  tbb::global_control limit;
+  tbb::task_arena arena;
+  tbb::task_group group;
+};
+
+#endif
+
+WorkerPool::WorkerPool(unsigned threads) : impl_(std::make_unique<Impl>(std::max(1u, threads))) {}
+WorkerPool::~WorkerPool() = default;
+void WorkerPool::Submit(std::function<void()> task) { impl_->Submit(std::move(task)); }
+void WorkerPool::Wait() { impl_->Wait(); }
+
+unsigned AvailableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    return std::max(1u, static_cast<unsigned>(CPU_COUNT(&set)));
+  }
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+}  // namespace tessera

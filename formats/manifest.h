@@ -1,0 +1,95 @@
+// tessera.manifest.json: what a run made, from what, and a digest of every output tensor. Written
+// last; its layout is part of the command-line contract (docs/cli.md).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "formats/dtype.h"
+#include "formats/hash.h"
+#include "formats/result.h"
+#include "formats/tensor.h"
+
+namespace tessera {
+
+inline constexpr std::string_view kManifestName = "tessera.manifest.json";
+
+// What happened to a source tensor's values.
+enum class Action : uint8_t {
+  kCopied,       // renamed and sliced included
+  kCast,         // between plain dtypes
+  kDequantized,  // had scales
+  kQuantized,
+  kRepacked,
+  kFolded,   // a scale consumed by its weight
+  kDropped,  // by a named rule
+};
+inline constexpr size_t kActions = 7;
+std::string_view Name(Action action);
+
+// Counts every source tensor exactly once.
+struct Ledger {
+  std::array<uint64_t, kActions> counts{};
+
+  uint64_t& operator[](Action a) { return counts[static_cast<size_t>(a)]; }
+  uint64_t operator[](Action a) const { return counts[static_cast<size_t>(a)]; }
+  uint64_t total() const;
+};
+
+struct DropRule {
+  std::string rule;  // "mtp-drop", ...
+  uint64_t tensors = 0;
+};
+
+struct ManifestFile {
+  std::string name;
+  uint64_t bytes = 0;
+  Digest header;       // XXH3-128 of everything before the first tensor
+  std::string sha256;  // of the whole file; empty unless asked for
+};
+
+// config.json, the index, and every file copied beside them.
+struct ManifestSideFile {
+  std::string name;
+  uint64_t bytes = 0;
+  Digest digest;  // of the contents
+};
+
+struct ManifestTensor {
+  std::string name;
+  std::string file;
+  Dtype dtype{};
+  Shape shape;
+  uint64_t tile_bytes = 0;  // its tiles are this many bytes each, the last one the rest
+  Digest digest;            // over the tiles' digests in order
+  std::vector<std::string> from;
+  Action by{};
+  uint64_t nan_codes = 0;  // FP8 NaN codes met; written only when not zero
+};
+
+struct Manifest {
+  std::string tool_version;
+  int numerics = 0;
+  Digest source_fingerprint;
+  uint64_t source_tensors = 0, source_bytes = 0;
+  std::vector<std::pair<std::string, std::string>> request;
+  Digest plan;
+  uint64_t tile_bytes = 0;
+  Ledger ledger;
+  std::vector<DropRule> rules;
+  std::vector<ManifestFile> files;           // by name
+  std::vector<ManifestSideFile> side_files;  // by name
+  std::vector<ManifestTensor> tensors;       // by name
+};
+
+std::string RenderManifest(const Manifest& manifest);
+// Strict: unknown schema versions, missing keys and wrong types are kBadManifest.
+Result<Manifest> ParseManifest(std::string_view text);
+Result<Manifest> ReadManifest(const std::filesystem::path& dir);
+
+}  // namespace tessera

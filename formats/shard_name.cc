@@ -1,0 +1,59 @@
+#include "formats/shard_name.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace tessera {
+namespace {
+
+constexpr std::string_view kEnding = ".safetensors";
+constexpr std::string_view kOf = "-of-";
+
+std::optional<uint32_t> ParseNumber(std::string_view digits) {
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+// "007" says three digits; "7" says nothing, so it counts as unpadded.
+uint8_t Width(std::string_view digits) {
+  return digits.size() > 1 && digits.front() == '0' ? static_cast<uint8_t>(digits.size()) : 1;
+}
+
+std::string Padded(uint32_t value, uint8_t width) {
+  const std::string digits = std::to_string(value);
+  return std::string(width - std::min<size_t>(width, digits.size()), '0') + digits;
+}
+
+}  // namespace
+
+std::optional<ShardName> ParseShardName(std::string_view file_name) {
+  if (!file_name.ends_with(kEnding)) return std::nullopt;
+  file_name.remove_suffix(kEnding.size());
+  const size_t of = file_name.rfind(kOf);
+  if (of == std::string_view::npos) return std::nullopt;
+  const size_t dash = file_name.rfind('-', of == 0 ? 0 : of - 1);
+  if (dash == std::string_view::npos || dash >= of) return std::nullopt;
+  const std::string_view number = file_name.substr(dash + 1, of - dash - 1);
+  const std::string_view count = file_name.substr(of + kOf.size());
+  const auto n = ParseNumber(number), m = ParseNumber(count);
+  if (!n || !m || number.size() > 9 || count.size() > 9) return std::nullopt;
+  // Where the number fills its width without a leading zero, the count's padding is the hint.
+  const uint8_t number_width =
+      Width(number) > 1 || Width(count) == 1 ? Width(number) : static_cast<uint8_t>(number.size());
+  return ShardName{.prefix = std::string(file_name.substr(0, dash)),
+                   .number = *n,
+                   .count = *m,
+                   .number_width = number_width,
+                   .count_width = Width(count)};
+}
+
+std::string ToString(const ShardName& name) {
+  return name.prefix + "-" + Padded(name.number, name.number_width) + std::string(kOf) +
+         Padded(name.count, name.count_width) + std::string(kEnding);
+}
+
+}  // namespace tessera

@@ -1,0 +1,22 @@
+// Names such as model-00001-of-000163.safetensors: the two numbers may have different widths, or
+// none at all (model-1-of-61), and an output keeps the habit of its source.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tessera {
+
+struct ShardName {
+  std::string prefix;  // "model"
+  uint32_t number = 1, count = 1;
+  uint8_t number_width = 5, count_width = 5;  // digits, zero-padded; 1: unpadded
+};
+
+// nullopt for a name of another form.
+std::optional<ShardName> ParseShardName(std::string_view file_name);
+std::string ToString(const ShardName& name);
+
+}  // namespace tessera

@@ -25,6 +25,9 @@ class WeightReader {
   Result<void> ReadRows(RowRange range, std::span<float> out);
 
  private:
+  // `range` on the quantum, or up to the last row.
+  Result<void> DecodeRows(RowRange range, float* out);
+
   const Checkpoint* checkpoint_;
   const StoredWeight* weight_;
   std::vector<std::byte> bytes_;

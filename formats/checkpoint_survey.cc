@@ -6,6 +6,7 @@
 #include "formats/json.h"
 #include "formats/safetensors.h"
 #include "formats/shard_index.h"
+#include "formats/shard_name.h"
 #include "formats/side_files.h"
 
 namespace tessera {
@@ -188,7 +189,7 @@ void Surveyor::CheckForeign() {
                       .In(InDir(name).string())
                       .Expected("weights as safetensors files only")
                       .Next("a loader may prefer them to the safetensors files: move them away"));
-    } else if (index_path_.empty() && IsRankShardName(name)) {
+    } else if (index_path_.empty() && ParseRankShardName(name)) {
       // One fault for all of them; their headers would only repeat that they are ranks' parts.
       faults_.Add(Error(ErrorCode::kUnsupported, "a rank-sharded checkpoint")
                       .In(InDir(name).string())

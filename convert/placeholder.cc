@@ -1,1 +1,0 @@
-// Placeholder so that the layer links while it is being written.

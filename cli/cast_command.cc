@@ -14,8 +14,8 @@ Result<CastTo> ParseTo(const std::string& text) {
   for (const CastTo to : {CastTo::kBf16, CastTo::kF16, CastTo::kF32, CastTo::kFp8}) {
     if (Name(to) == text) return to;
   }
-  return Fail(Error(ErrorCode::kUsage, "--to: unknown type " + text)
-                  .Expected("bf16, f16, f32 or fp8"));
+  return Fail(
+      Error(ErrorCode::kUsage, "--to: unknown type " + text).Expected("bf16, f16, f32 or fp8"));
 }
 
 Result<Outcome> RunCast(const CastOptions& typed, Terminal& terminal) {
@@ -34,7 +34,8 @@ Result<Outcome> RunCast(const CastOptions& typed, Terminal& terminal) {
   if (!options.scales_from.empty()) {
     if (!fp8) return Fail(ErrorCode::kUsage, "--scales-from goes with --to fp8");
     if (!options.scale_format.empty()) {
-      return Fail(ErrorCode::kUsage, "--scales-from brings its own scales: leave out --scale-format");
+      return Fail(ErrorCode::kUsage,
+                  "--scales-from brings its own scales: leave out --scale-format");
     }
     request.scales_from = options.scales_from;
   }
@@ -50,16 +51,20 @@ void AddCast(CLI::App& app, Session& session) {
   CLI::App& verb = AddVerb(
       app, session, "cast", "FP8 to BF16, F16 or F32, and back",
       "Block FP8 is dequantized as DeepSeek's kernel does it: the product in F32, then rounded to\n"
-      "nearest even. BF16 and F16 tensors are cast too; F32 tensors stay as they are. With --to fp8\n"
-      "the linears that DeepSeek quantizes are stored in 128x128 blocks; --scales-from gives back the\n"
-      "codes of the checkpoint that IN was cast from. A run that was stopped, however, is finished by\n"
+      "nearest even. BF16 and F16 tensors are cast too; F32 tensors stay as they are. With --to "
+      "fp8\n"
+      "the linears that DeepSeek quantizes are stored in 128x128 blocks; --scales-from gives back "
+      "the\n"
+      "codes of the checkpoint that IN was cast from. A run that was stopped, however, is finished "
+      "by\n"
       "the same command.");
   auto options = std::make_shared<CastOptions>();
   options->verb = "cast";
   AddConversionOptions(verb, *options);
   verb.add_option("--to", options->to, "bf16, f16, f32 or fp8")->required();
   verb.add_option("--scale-format", options->scale_format, "With fp8: f32 (default) or ue8m0");
-  verb.add_option("--scales-from", options->scales_from, "With fp8: take the scales of this checkpoint");
+  verb.add_option("--scales-from", options->scales_from,
+                  "With fp8: take the scales of this checkpoint");
   verb.add_flag("--saturate", options->request.saturate, "With f16: clip what would overflow");
   SetAction(verb, session, std::move(options), RunCast);
 }

@@ -30,12 +30,9 @@ SortedJson LedgerJson(const Ledger& ledger) {
 }
 
 SortedJson PlanJson(const Plan& plan) {
-  return {{"plan", ToHex(plan.hash)},
-          {"tensors", plan.tensors.size()},
-          {"bytes", plan.payload_bytes},
-          {"file_bytes", plan.file_bytes},
-          {"files", plan.files.size()},
-          {"steps", plan.steps.size()},
+  return {{"plan", ToHex(plan.hash)},         {"tensors", plan.tensors.size()},
+          {"bytes", plan.payload_bytes},      {"file_bytes", plan.file_bytes},
+          {"files", plan.files.size()},       {"steps", plan.steps.size()},
           {"ledger", LedgerJson(plan.ledger)}};
 }
 
@@ -89,9 +86,9 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
     return;
   }
   terminal.Print((options.run.rehearse ? "rehearsed " : out + ": ") +
-                 Plural(plan.tensors.size(), "tensor") + " in " + Plural(plan.files.size(), "file") +
-                 ", " + HumanBytes(plan.payload_bytes) + ", in " +
-                 std::to_string(static_cast<uint64_t>(seconds + 0.5)) + " s\n");
+                 Plural(plan.tensors.size(), "tensor") + " in " +
+                 Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) +
+                 ", in " + std::to_string(static_cast<uint64_t>(seconds + 0.5)) + " s\n");
   terminal.Print("ledger: " + LedgerText(plan) + "\n");
   if (outcome.execution.resumed_steps != 0) {
     terminal.Print("resumed: " + Plural(outcome.execution.resumed_steps, "weight") +
@@ -110,7 +107,8 @@ Result<MtpMode> ParseMtp(const std::string& text) {
   for (const MtpMode mode : {MtpMode::kKeep, MtpMode::kDrop, MtpMode::kOnly}) {
     if (Name(mode) == text) return mode;
   }
-  return Fail(Error(ErrorCode::kUsage, "--mtp: unknown mode " + text).Expected("keep, drop or only"));
+  return Fail(
+      Error(ErrorCode::kUsage, "--mtp: unknown mode " + text).Expected("keep, drop or only"));
 }
 
 }  // namespace

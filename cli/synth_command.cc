@@ -41,7 +41,8 @@ void AddSynth(CLI::App& app, Session& session) {
       app, session, "synth", "Make a checkpoint to try things on",
       "Real names, shapes and oddities, invented weights; the same seed gives the same bytes.\n"
       "tiny is a few MB, small about 1 GB, v3-slice about 3 GB at true widths, deepseek-v3 (only\n"
-      "with --sparse) the whole release as holes. --quirks adds what real releases have: scales in\n"
+      "with --sparse) the whole release as holes. --quirks adds what real releases have: scales "
+      "in\n"
       "the next shard, odd offsets, a wrong total_size, duplicate MTP embedding and head.");
   auto options = std::make_shared<SynthOptions>();
   verb.add_option("OUT", options->out, "Folder to write; must be empty or absent")->required();

@@ -60,7 +60,8 @@ Result<Outcome> RunVerify(const VerifyOptions& options, Terminal& terminal) {
   WorkCounters counters;
   Result<ManifestReport> report = [&] {
     const ProgressLine line(terminal, "verify", counters);
-    return CheckManifest(options.a, {.threads = options.threads, .signal = &WatchSignals()}, counters);
+    return CheckManifest(options.a, {.threads = options.threads, .signal = &WatchSignals()},
+                         counters);
   }();
   if (!report) return Fail(std::move(report).error());
   PrintReport(options.a, *report, terminal);

@@ -1,13 +1,13 @@
 #include "convert/synth.h"
 
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
-#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <atomic>
-#include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -152,19 +152,19 @@ Result<void> Synth::WriteShards() {
   size_t failed = tiles.size();
   std::optional<Error> error;
   std::atomic<bool> stop = false;
-  tbb::task_arena arena(request_.threads == 0 ? tbb::task_arena::automatic
-                                              : static_cast<int>(request_.threads));
-  arena.execute([&] {
-    tbb::parallel_for(size_t{0}, tiles.size(), [&](size_t i) {
-      if (stop) return;
-      Result<void> written = WriteTile(tiles[i]);
-      if (written) return;
-      stop = true;
-      const std::scoped_lock lock(mutex);
-      if (i >= failed) return;
-      failed = i;
-      error = std::move(written).error();
-    });
+  std::optional<tbb::global_control> threads;
+  if (request_.threads != 0) {
+    threads.emplace(tbb::global_control::max_allowed_parallelism, request_.threads);
+  }
+  tbb::parallel_for(size_t{0}, tiles.size(), [&](size_t i) {
+    if (stop) return;
+    Result<void> written = WriteTile(tiles[i]);
+    if (written) return;
+    stop = true;
+    const std::scoped_lock lock(mutex);
+    if (i >= failed) return;
+    failed = i;
+    error = std::move(written).error();
   });
   if (error) return Fail(*std::move(error));
   return {};

@@ -31,8 +31,8 @@ Result<Family> ParseFamily(std::string_view name);
 struct SynthRequest {
   SynthPreset preset = SynthPreset::kTiny;
   Family family = Family::kV3;
-  std::optional<SynthFormat> format;  // none: as the family was released
-  bool quirks = false;                // kDeepSeekV3 is the release itself and has them anyway
+  std::optional<SynthFormat> format = std::nullopt;  // none: as the family was released
+  bool quirks = false;  // kDeepSeekV3 is the release itself and has them anyway
   bool sparse = false;  // every weight byte a hole; kDeepSeekV3 comes in no other form
   uint64_t seed = 0;
   unsigned threads = 0;  // 0: all cores; no matter for the bytes

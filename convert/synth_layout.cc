@@ -1,5 +1,6 @@
 #include "convert/synth_layout.h"
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <utility>

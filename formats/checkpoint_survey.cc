@@ -1,11 +1,13 @@
 #include "formats/checkpoint_survey.h"
 
 #include <algorithm>
+#include <iterator>
 #include <system_error>
 
 #include "formats/json.h"
 #include "formats/safetensors.h"
 #include "formats/shard_index.h"
+#include "formats/shard_name.h"
 #include "formats/side_files.h"
 
 namespace tessera {
@@ -47,6 +49,8 @@ class Surveyor {
  private:
   bool Locate(const fs::path& path);
   void ReadIndex();
+  void FindIndex();
+  std::vector<std::string> InListing(std::string_view ending) const;
   void NameShards(std::vector<std::string> names);
   void CheckShardSet();
   void CheckForeign();
@@ -118,31 +122,34 @@ void Surveyor::NameShards(std::vector<std::string> names) {
 
 void Surveyor::ReadIndex() {
   if (one_file_) return;
-  if (index_path_.empty()) {
-    std::vector<std::string> found;
-    std::ranges::copy_if(listing_, std::back_inserter(found), [](std::string_view name) {
-      return name.ends_with(".safetensors.index.json");
-    });
-    if (found.size() > 1) {
-      faults_.Add(Error(ErrorCode::kUnsupported, "the folder has more than one index")
-                      .In(survey_.dir.string())
-                      .Found(found[0] + " and " + found[1])
-                      .Next("give the path of the index that is meant"));
-    }
-    if (!found.empty()) index_path_ = InDir(found[0]);
-  }
-  if (!index_path_.empty()) {
-    auto index = ReadShardIndex(index_path_);
-    if (index) {
+  if (index_path_.empty()) FindIndex();
+  if (!index_path_.empty() && faults_.empty()) {
+    if (auto index = ReadShardIndex(index_path_)) {
       index_ = *std::move(index);
       return NameShards(index_->files);
+    } else {
+      faults_.Add(std::move(index).error());
     }
-    faults_.Add(std::move(index).error());
   }
+  NameShards(InListing(".safetensors"));
+}
+
+void Surveyor::FindIndex() {
+  const std::vector<std::string> found = InListing(".safetensors.index.json");
+  if (found.empty()) return;
+  index_path_ = InDir(found[0]);
+  if (found.size() == 1) return;
+  faults_.Add(Error(ErrorCode::kUnsupported, "the folder has more than one index")
+                  .In(survey_.dir.string())
+                  .Found(found[0] + " and " + found[1])
+                  .Next("give the path of the index that is meant"));
+}
+
+std::vector<std::string> Surveyor::InListing(std::string_view ending) const {
   std::vector<std::string> names;
   std::ranges::copy_if(listing_, std::back_inserter(names),
-                       [](std::string_view name) { return name.ends_with(".safetensors"); });
-  NameShards(std::move(names));
+                       [&](std::string_view name) { return name.ends_with(ending); });
+  return names;
 }
 
 void Surveyor::CheckShardSet() {
@@ -188,7 +195,7 @@ void Surveyor::CheckForeign() {
                       .In(InDir(name).string())
                       .Expected("weights as safetensors files only")
                       .Next("a loader may prefer them to the safetensors files: move them away"));
-    } else if (index_path_.empty() && IsRankShardName(name)) {
+    } else if (index_path_.empty() && ParseRankShardName(name)) {
       // One fault for all of them; their headers would only repeat that they are ranks' parts.
       faults_.Add(Error(ErrorCode::kUnsupported, "a rank-sharded checkpoint")
                       .In(InDir(name).string())
@@ -236,7 +243,7 @@ void Surveyor::ReadShard(uint32_t number) {
   shard.tensors = static_cast<uint32_t>(header->entries.size());
   read_[number] = true;
   for (SafetensorsEntry& entry : header->entries) {
-    // No overflow: a file's bytes are bounded by its size, and a folder's sum is checked here.
+    // One file's sum is bounded by its size; sparse files together can pass 64 bits.
     if (__builtin_add_overflow(survey_.payload_bytes, entry.info.bytes(), &survey_.payload_bytes)) {
       return faults_.Add(Error(ErrorCode::kSizeOverflow, "the tensors together overflow 64 bits")
                              .In(file->path().string()));

@@ -472,6 +472,11 @@ Result<void> CheckWritable(std::span<const TensorInfo* const> tensors,
     return Fail(ErrorCode::kJsonDuplicateKey,
                 "metadata has the key " + QuoteJson(metadata[twice->second].first) + " twice");
   }
+  for (const auto& [key, value] : metadata) {
+    if (FindNonUtf8(key) || FindNonUtf8(value)) {
+      return Fail(ErrorCode::kHeaderNotUtf8, "the metadata " + QuoteJson(key) + " is not UTF-8");
+    }
+  }
   return {};
 }
 

@@ -1,7 +1,6 @@
 #include "formats/shard_index.h"
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -9,6 +8,7 @@
 #include "formats/file.h"
 #include "formats/json.h"
 #include "formats/safetensors.h"
+#include "formats/shard_name.h"
 
 namespace tessera {
 namespace {
@@ -172,37 +172,10 @@ Result<ShardIndex> ParseShardIndex(std::string_view text) {
   return index;
 }
 
-// PREFIX-I-of-N.safetensors taken apart.
-struct NumberedName {
-  std::string_view prefix;
-  uint64_t number, total;
-};
-
-std::optional<uint64_t> ParseNumber(std::string_view digits) {
-  uint64_t value = 0;
-  const char* end = digits.data() + digits.size();
-  const auto [stop, error] = std::from_chars(digits.data(), end, value);
-  if (digits.empty() || error != std::errc() || stop != end) return std::nullopt;
-  return value;
-}
-
-std::optional<NumberedName> ParseNumberedName(std::string_view name) {
-  if (!name.ends_with(kExtension)) return std::nullopt;
-  name.remove_suffix(kExtension.size());
-  const size_t of = name.rfind("-of-");
-  if (of == std::string_view::npos || of == 0) return std::nullopt;
-  const size_t dash = name.rfind('-', of - 1);
-  if (dash == std::string_view::npos) return std::nullopt;
-  const auto number = ParseNumber(name.substr(dash + 1, of - dash - 1));
-  const auto total = ParseNumber(name.substr(of + 4));
-  if (!number || !total) return std::nullopt;
-  return NumberedName{name.substr(0, dash), *number, *total};
-}
-
 // `group`: the names of one prefix, sorted by number.
-std::optional<Error> CheckGroup(std::span<const NumberedName> group) {
-  const std::string prefix(group[0].prefix);
-  const uint64_t total = group[0].total;
+std::optional<Error> CheckGroup(std::span<const ShardName> group) {
+  const std::string& prefix = group[0].prefix;
+  const uint32_t total = group[0].count;
   const auto wrong = [&](std::string expected, std::string found) {
     return Error(ErrorCode::kShardNumbering,
                  "the shards " + prefix + "-*-of-*.safetensors are not numbered 1 to N")
@@ -210,9 +183,9 @@ std::optional<Error> CheckGroup(std::span<const NumberedName> group) {
         .Found(std::move(found))
         .Next("files are missing, left over or from another release; download again");
   };
-  for (const NumberedName& name : group) {
-    if (name.total == total) continue;
-    return wrong("one N", "of " + std::to_string(total) + " and of " + std::to_string(name.total));
+  for (const ShardName& name : group) {
+    if (name.count == total) continue;
+    return wrong("one N", "of " + std::to_string(total) + " and of " + std::to_string(name.count));
   }
   for (size_t i = 0; i < group.size(); ++i) {
     if (group[i].number == i + 1) continue;
@@ -252,30 +225,20 @@ Result<void> CheckShardName(std::string_view name) {
 }
 
 void CheckShardNumbering(std::span<const std::string> names, FaultList& faults) {
-  std::vector<NumberedName> numbered;
+  std::vector<ShardName> numbered;
   for (const std::string& name : names) {
-    if (const auto parsed = ParseNumberedName(name)) numbered.push_back(*parsed);
+    if (const auto parsed = ParseShardName(name)) numbered.push_back(*parsed);
   }
-  std::ranges::sort(numbered, [](const NumberedName& a, const NumberedName& b) {
-    return std::tie(a.prefix, a.number, a.total) < std::tie(b.prefix, b.number, b.total);
+  std::ranges::sort(numbered, [](const ShardName& a, const ShardName& b) {
+    return std::tie(a.prefix, a.number, a.count) < std::tie(b.prefix, b.number, b.count);
   });
   for (auto begin = numbered.begin(); begin != numbered.end();) {
-    const auto end = std::find_if(begin, numbered.end(), [&](const NumberedName& name) {
+    const auto end = std::find_if(begin, numbered.end(), [&](const ShardName& name) {
       return name.prefix != begin->prefix;
     });
     if (auto fault = CheckGroup(std::span(begin, end))) faults.Add(*std::move(fault));
     begin = end;
   }
-}
-
-bool IsRankShardName(std::string_view name) {
-  constexpr std::string_view kModel = "model";
-  if (!name.starts_with(kModel) || !name.ends_with(kExtension)) return false;
-  name.remove_prefix(kModel.size());
-  name.remove_suffix(kExtension.size());
-  const size_t dash = name.find("-mp");
-  return dash != std::string_view::npos && ParseNumber(name.substr(0, dash)) &&
-         ParseNumber(name.substr(dash + 3));
 }
 
 }  // namespace tessera

@@ -40,7 +40,4 @@ Result<void> CheckShardName(std::string_view name);
 // agree on N; other names are free.
 void CheckShardNumbering(std::span<const std::string> names, FaultList& faults);
 
-// model{r}-mp{N}.safetensors: one file a rank, as DeepSeek's demo code wants them.
-bool IsRankShardName(std::string_view name);
-
 }  // namespace tessera

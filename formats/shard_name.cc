@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::string_view kEnding = ".safetensors";
 constexpr std::string_view kOf = "-of-";
+constexpr std::string_view kModel = "model", kMp = "-mp";
 
 std::optional<uint32_t> ParseNumber(std::string_view digits) {
   uint32_t value = 0;
@@ -54,6 +55,23 @@ std::optional<ShardName> ParseShardName(std::string_view file_name) {
 std::string ToString(const ShardName& name) {
   return name.prefix + "-" + Padded(name.number, name.number_width) + std::string(kOf) +
          Padded(name.count, name.count_width) + std::string(kEnding);
+}
+
+std::optional<RankShardName> ParseRankShardName(std::string_view file_name) {
+  if (!file_name.starts_with(kModel) || !file_name.ends_with(kEnding)) return std::nullopt;
+  file_name.remove_prefix(kModel.size());
+  file_name.remove_suffix(kEnding.size());
+  const size_t mp = file_name.find(kMp);
+  if (mp == std::string_view::npos) return std::nullopt;
+  const auto rank = ParseNumber(file_name.substr(0, mp));
+  const auto count = ParseNumber(file_name.substr(mp + kMp.size()));
+  if (!rank || !count) return std::nullopt;
+  return RankShardName{*rank, *count};
+}
+
+std::string ToString(const RankShardName& name) {
+  return std::string(kModel) + std::to_string(name.rank) + std::string(kMp) +
+         std::to_string(name.count) + std::string(kEnding);
 }
 
 }  // namespace tessera

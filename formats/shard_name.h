@@ -19,4 +19,12 @@ struct ShardName {
 std::optional<ShardName> ParseShardName(std::string_view file_name);
 std::string ToString(const ShardName& name);
 
+// model3-mp8.safetensors: what one of `count` model-parallel ranks loads in DeepSeek's demo.
+struct RankShardName {
+  uint32_t rank = 0, count = 1;
+};
+
+std::optional<RankShardName> ParseRankShardName(std::string_view file_name);
+std::string ToString(const RankShardName& name);
+
 }  // namespace tessera

@@ -205,7 +205,7 @@ TEST(ModelSpec, RefusesFieldsThatContradictEachOther) {
 // The complete list of the released V3, from the layout script, where it is at hand.
 TEST(ModelSpec, NamesAndShapesExactlyTheReleasedV3Tensors) {
   namespace fs = std::filesystem;
-  const fs::path script = fs::path(__FILE__).parent_path() / "../../../shared/data/v3_layout.py";
+  const fs::path script = fs::path(TESSERA_TEST_DIR) / "../../shared/data/v3_layout.py";
   if (!fs::exists(script)) GTEST_SKIP() << script << " is not here";
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(
       ::popen(("python3 " + script.string() + " tensors").c_str(), "r"), ::pclose);

@@ -148,7 +148,7 @@ void PrintSummary(Terminal& terminal, const InspectReport& report) {
   }
   PrintField(terminal, "parameters", HumanCount(report.parameters));
   PrintField(terminal, "quantization", QuantizationText(report.quantization));
-  PrintField(terminal, "tensors",
+  PrintField(terminal, "stored",
              Plural(checkpoint.tensors().size(), "tensor") + " in " +
                  Plural(checkpoint.shards().size(), "shard") + ", " +
                  HumanBytes(checkpoint.payload_bytes()));
@@ -172,7 +172,7 @@ void PrintFindings(Terminal& terminal, const std::vector<Finding>& findings) {
     };
     detail("tensor: ", finding.tensor);
     detail("in: ", finding.file);
-    detail("", finding.remedy);
+    detail("remedy: ", finding.remedy);
   }
 }
 

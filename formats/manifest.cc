@@ -145,12 +145,15 @@ class Reader final : public JsonEvents {
   }
   bool TensorField(std::string_view key, const Value& value) {
     ManifestTensor& tensor = manifest.tensors.back();
+    // /tensors/NAME/shape/[] against /tensors/NAME/file.
+    const bool in_list = path_.size() == 4;
+    if (in_list && key == "shape") return Set(tensor.shape.emplace_back(), value);
+    if (in_list && key == "from") return Set(tensor.from.emplace_back(), value);
+    if (path_.size() != 3) return Refuse("nesting");
     if (key == "file") return Set(tensor.file, value);
     if (key == "xxh3") return Set(tensor.digest, value);
     if (key == "tile_bytes") return Set(tensor.tile_bytes, value);
     if (key == "nan_codes") return Set(tensor.nan_codes, value);
-    if (key == "shape") return Set(tensor.shape.emplace_back(), value);
-    if (key == "from") return Set(tensor.from.emplace_back(), value);
     std::string text;
     if (!Set(text, value)) return false;
     if (key == "dtype") {

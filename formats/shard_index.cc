@@ -175,7 +175,7 @@ Result<ShardIndex> ParseShardIndex(std::string_view text) {
 // `group`: the names of one prefix, sorted by number.
 std::optional<Error> CheckGroup(std::span<const ShardName> group) {
   const std::string& prefix = group[0].prefix;
-  const uint32_t total = group[0].count;
+  const uint64_t total = group[0].count;
   const auto wrong = [&](std::string expected, std::string found) {
     return Error(ErrorCode::kShardNumbering,
                  "the shards " + prefix + "-*-of-*.safetensors are not numbered 1 to N")
@@ -233,9 +233,8 @@ void CheckShardNumbering(std::span<const std::string> names, FaultList& faults) 
     return std::tie(a.prefix, a.number, a.count) < std::tie(b.prefix, b.number, b.count);
   });
   for (auto begin = numbered.begin(); begin != numbered.end();) {
-    const auto end = std::find_if(begin, numbered.end(), [&](const ShardName& name) {
-      return name.prefix != begin->prefix;
-    });
+    const auto end = std::find_if(
+        begin, numbered.end(), [&](const ShardName& name) { return name.prefix != begin->prefix; });
     if (auto fault = CheckGroup(std::span(begin, end))) faults.Add(*std::move(fault));
     begin = end;
   }

@@ -10,8 +10,8 @@ constexpr std::string_view kEnding = ".safetensors";
 constexpr std::string_view kOf = "-of-";
 constexpr std::string_view kModel = "model", kMp = "-mp";
 
-std::optional<uint32_t> ParseNumber(std::string_view digits) {
-  uint32_t value = 0;
+std::optional<uint64_t> ParseNumber(std::string_view digits) {
+  uint64_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) {
     return std::nullopt;
@@ -24,7 +24,7 @@ uint8_t Width(std::string_view digits) {
   return digits.size() > 1 && digits.front() == '0' ? static_cast<uint8_t>(digits.size()) : 1;
 }
 
-std::string Padded(uint32_t value, uint8_t width) {
+std::string Padded(uint64_t value, uint8_t width) {
   const std::string digits = std::to_string(value);
   return std::string(width - std::min<size_t>(width, digits.size()), '0') + digits;
 }
@@ -41,7 +41,7 @@ std::optional<ShardName> ParseShardName(std::string_view file_name) {
   const std::string_view number = file_name.substr(dash + 1, of - dash - 1);
   const std::string_view count = file_name.substr(of + kOf.size());
   const auto n = ParseNumber(number), m = ParseNumber(count);
-  if (!n || !m || number.size() > 9 || count.size() > 9) return std::nullopt;
+  if (!n || !m) return std::nullopt;
   // Where the number fills its width without a leading zero, the count's padding is the hint.
   const uint8_t number_width =
       Width(number) > 1 || Width(count) == 1 ? Width(number) : static_cast<uint8_t>(number.size());

@@ -11,7 +11,7 @@ namespace tessera {
 
 struct ShardName {
   std::string prefix;  // "model"
-  uint32_t number = 1, count = 1;
+  uint64_t number = 1, count = 1;
   uint8_t number_width = 5, count_width = 5;  // digits, zero-padded; 1: unpadded
 };
 
@@ -21,7 +21,7 @@ std::string ToString(const ShardName& name);
 
 // model3-mp8.safetensors: what one of `count` model-parallel ranks loads in DeepSeek's demo.
 struct RankShardName {
-  uint32_t rank = 0, count = 1;
+  uint64_t rank = 0, count = 1;
 };
 
 std::optional<RankShardName> ParseRankShardName(std::string_view file_name);

@@ -22,8 +22,21 @@ TEST(ShardName, RefusesOtherForms) {
        {"model.safetensors", "model-1-of-.safetensors", "-of-.safetensors",
         "model-1of2.safetensors", "1-of-2.safetensors", "model-a-of-2.safetensors",
         "model-1-of-2.bin", "model--of-2.safetensors", "model-1-of-2x.safetensors",
-        "model-9999999999-of-2.safetensors"}) {
+        "model-99999999999999999999-of-2.safetensors"}) {
     EXPECT_FALSE(ParseShardName(name).has_value()) << name;
+  }
+}
+
+TEST(ShardName, ReadsTheDemoSRankFiles) {
+  const std::optional<RankShardName> name = ParseRankShardName("model3-mp16.safetensors");
+  ASSERT_TRUE(name.has_value());
+  EXPECT_EQ(name->rank, 3u);
+  EXPECT_EQ(name->count, 16u);
+  EXPECT_EQ(ToString(*name), "model3-mp16.safetensors");
+  for (const char* other :
+       {"model-mp16.safetensors", "model3-mp.safetensors", "model3mp16.safetensors",
+        "model3-mp16.bin", "xmodel3-mp16.safetensors", "model3-mp1x.safetensors"}) {
+    EXPECT_FALSE(ParseRankShardName(other).has_value()) << other;
   }
 }
 

@@ -6,6 +6,7 @@
 namespace tessera::cli {
 
 void AddCast(CLI::App& app, Session& session);
+void AddReshard(CLI::App& app, Session& session);
 void AddSynth(CLI::App& app, Session& session);
 void AddVerify(CLI::App& app, Session& session);
 void AddVersion(CLI::App& app, Session& session);

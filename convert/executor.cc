@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -27,15 +28,23 @@ struct Free {
 };
 using Buffer = std::unique_ptr<std::byte[], Free>;
 
+// What one destination gets of a tile.
+struct Output {
+  const Destination* destination;
+  uint64_t offset;  // in the destination's tensor
+  std::span<const std::byte> data;
+};
+
 // One tile on its way, with the memory it uses.
 struct Slot {
   Buffer buffer;
   const Step* step = nullptr;
   uint64_t tile = 0;  // within the step
   RowRange rows;
-  std::vector<std::span<std::byte>> reads;  // by source part
-  std::vector<std::span<std::byte>>
-      writes;  // by destination part; of a copy, the same bytes as reads
+  std::vector<std::span<std::byte>> reads;   // by source part
+  std::vector<std::span<std::byte>> writes;  // by part; of a copy, the same bytes as reads
+  std::byte* spare = nullptr;                // what the buffer has left: room for column slices
+  std::vector<Output> outputs;               // by destination that has a share in this tile
   TileRecord record;
   bool good = false;  // computed, and fit to be written
 
@@ -49,7 +58,10 @@ uint64_t SlotBytes(const Step& step) {
   if (!step.is_copy()) {
     for (const ByteRange& range : shape.writes) bytes += AlignUp(range.size());
   }
-  return bytes;
+  for (const Destination& d : step.destinations) {
+    if (!d.is_whole_rows()) bytes += shape.writes[d.part].size() / d.row_bytes * d.columns.size();
+  }
+  return AlignUp(bytes);
 }
 
 // Divides the slot's buffer among the tile's parts.
@@ -67,6 +79,28 @@ void LayOut(Slot& slot, const TileShape& shape) {
     slot.writes = slot.reads;
   } else {
     for (const ByteRange& range : shape.writes) slot.writes.push_back(take(range));
+  }
+  slot.spare = next;
+}
+
+// Cuts the tile up for its destinations: whole rows are used where they lie, columns are gathered.
+void CutOutputs(Slot& slot) {
+  const TileShape shape = ShapeOfTile(*slot.step, slot.rows);
+  slot.outputs.clear();
+  for (const Destination& d : slot.step->destinations) {
+    const std::optional<ByteRange> place = PlaceInDestination(*slot.step, d, slot.rows, shape);
+    if (!place) continue;
+    std::span<const std::byte> data = slot.writes[d.part];
+    if (!d.is_whole_rows()) {
+      const std::byte* row = data.data() + d.columns.begin;
+      data = std::span<const std::byte>(slot.spare, place->size());
+      for (uint64_t done = 0; done < place->size(); done += d.columns.size()) {
+        std::memcpy(slot.spare, row, d.columns.size());
+        slot.spare += d.columns.size();
+        row += d.row_bytes;
+      }
+    }
+    slot.outputs.push_back({&d, place->begin, data});
   }
 }
 
@@ -140,17 +174,19 @@ class Executor {
   Result<void> Resume() {
     std::vector<uint64_t> left(plan_.files.size(), 0), recorded(plan_.files.size(), 0);
     for (const Step& step : plan_.steps) {
-      for (const Destination& d : step.destinations) left[FileOf(d)] += step.tiles();
+      for (const Destination& d : step.destinations) left[FileOf(d)] += d.tiles;
     }
     for (TileRecord& record : dir_->journal().TakeRecords()) {
       if (record.tile >= plan_.tiles || done_[record.tile]) continue;
       const Step& step = StepOf(record.tile);
-      if (record.digests.size() != step.destinations.size()) continue;
+      size_t shares = 0;
+      ForDestinations(step, record.tile - step.first_tile, [&](const Destination&) { ++shares; });
+      if (record.digests.size() != shares) continue;
       done_[record.tile] = true;
-      for (const Destination& d : step.destinations) {
+      ForDestinations(step, record.tile - step.first_tile, [&](const Destination& d) {
         --left[FileOf(d)];
         ++recorded[FileOf(d)];
-      }
+      });
       Keep(step, record);
     }
     output_.emplace(plan_, *dir_, kOpenOutputs);
@@ -172,8 +208,12 @@ class Executor {
     uint64_t total = 0, resumed = 0;
     for (const Step& step : plan_.steps) {
       for (uint64_t tile = 0; tile < step.tiles(); ++tile) {
+        const RowRange rows = step.TileRows(tile);
+        const TileShape shape = ShapeOfTile(step, rows);
         uint64_t bytes = 0;
-        for (const ByteRange& w : ShapeOfTile(step, step.TileRows(tile)).writes) bytes += w.size();
+        for (const Destination& d : step.destinations) {
+          if (const auto place = PlaceInDestination(step, d, rows, shape)) bytes += place->size();
+        }
         total += bytes;
         if (done_[step.first_tile + tile]) resumed += bytes;
       }
@@ -272,8 +312,12 @@ class Executor {
                 slot.record.stats);
       TESSERA_TRY(Judge(slot));
     }
-    for (const Destination& d : step.destinations) {
-      slot.record.digests.push_back(Xxh3(slot.writes[d.part]));
+    CutOutputs(slot);
+    for (const Output& output : slot.outputs) {
+      // Replicated to every rank: hashed once.
+      const bool repeated = !slot.record.digests.empty() && &output != slot.outputs.data() &&
+                            output.data.data() == (&output)[-1].data.data();
+      slot.record.digests.push_back(repeated ? slot.record.digests.back() : Xxh3(output.data));
     }
     slot.good = true;
     return {};
@@ -318,16 +362,14 @@ class Executor {
     const Step& step = *slot.step;
     uint64_t bytes = 0;
     Committer::Written written{.record = std::move(slot.record), .files = {}, .bytes = 0};
-    const TileShape shape = ShapeOfTile(step, slot.rows);
-    for (const Destination& d : step.destinations) {
-      const PlanTensor& tensor = plan_.tensors[d.tensor];
-      const std::span<const std::byte> data = slot.writes[d.part];
-      bytes += data.size();
+    for (const Output& output : slot.outputs) {
+      bytes += output.data.size();
       if (dir_ == nullptr) continue;
+      const PlanTensor& tensor = plan_.tensors[output.destination->tensor];
       TESSERA_ASSIGN(const std::shared_ptr<const File> file, output_->Get(tensor.file));
-      const uint64_t at = tensor.offset + shape.writes[d.part].begin;
-      TESSERA_TRY(file->WriteAt(at, data));
-      file->StartWriteback(at, data.size());
+      const uint64_t at = tensor.offset + output.offset;
+      TESSERA_TRY(file->WriteAt(at, output.data));
+      file->StartWriteback(at, output.data.size());
       written.files.push_back(tensor.file);
     }
     written.bytes = bytes;
@@ -342,11 +384,20 @@ class Executor {
     return {};
   }
 
-  void Keep(const Step& step, const TileRecord& record) {
-    for (size_t i = 0; i < step.destinations.size(); ++i) {
-      result_.digests[step.destinations[i].first_digest + record.tile - step.first_tile] =
-          record.digests[i];
+  // The destinations that have a share in a tile, in order: what a record's digests belong to.
+  template <class Visit>
+  static void ForDestinations(const Step& step, uint64_t tile, Visit visit) {
+    for (const Destination& d : step.destinations) {
+      if (tile >= d.first_tile && tile < d.first_tile + d.tiles) visit(d);
     }
+  }
+
+  void Keep(const Step& step, const TileRecord& record) {
+    const uint64_t tile = record.tile - step.first_tile;
+    size_t i = 0;
+    ForDestinations(step, tile, [&](const Destination& d) {
+      result_.digests[d.first_digest + tile - d.first_tile] = record.digests[i++];
+    });
     result_.stats[static_cast<size_t>(&step - plan_.steps.data())] += record.stats;
   }
 

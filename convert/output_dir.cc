@@ -23,9 +23,10 @@ constexpr uint64_t kMaxNamesBytes = uint64_t{256} << 20;
 
 // Every path, relative to OUT, that the plan ends in.
 std::vector<std::string> FinalNames(const Plan& plan) {
-  std::vector<std::string> names = {"config.json", plan.index_name, std::string(kManifestName)};
+  std::vector<std::string> names = {"config.json", std::string(kManifestName)};
+  if (!plan.index_name.empty()) names.push_back(plan.index_name);
   for (const PlanFile& file : plan.files) names.push_back(file.name);
-  for (const std::string& name : plan.sources[0]->side_files()) names.push_back(name);
+  names.insert(names.end(), plan.side_files.begin(), plan.side_files.end());
   return names;
 }
 

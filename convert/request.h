@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "formats/model_spec.h"
 #include "quant/scheme.h"
@@ -27,9 +28,11 @@ struct Request {
   bool saturate = false;                             // with kF16
   MtpMode mtp = MtpMode::kKeep;
   uint64_t shard_size = 0;  // 0: shards as in the source
-  bool no_index = false;    // accept several shards without an index
-  bool sha256 = false;      // whole-file SHA-256 in the manifest
-  bool force = false;       // replace an output that tessera wrote
+  uint32_t mp = 0;          // 0: not cut; else model-parallel ranks as DeepSeek's demo loads them
+  std::vector<uint32_t> ranks;  // with mp: only these, rising; empty: all
+  bool no_index = false;        // accept several shards without an index
+  bool sha256 = false;          // whole-file SHA-256 in the manifest
+  bool force = false;           // replace an output that tessera wrote
 };
 
 // How to run it. None of these may change an output byte.

@@ -56,7 +56,6 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& e
   std::vector<ManifestTensor> tensors;
   tensors.reserve(plan.tensors.size());
   for (const Step& step : plan.steps) {
-    const TileShape first_tile = ShapeOfTile(step, step.TileRows(0));
     for (const Destination& d : step.destinations) {
       const PlanTensor& planned = plan.tensors[d.tensor];
       ManifestTensor& t = tensors.emplace_back();
@@ -64,8 +63,11 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& e
       t.file = plan.files[planned.file].name;
       t.dtype = planned.info.dtype();
       t.shape = planned.info.shape();
-      t.tile_bytes = first_tile.writes[d.part].size();
-      t.digest = Combine(std::span(execution.digests).subspan(d.first_digest, step.tiles()));
+      if (d.tiles != 0) {
+        const RowRange first = step.TileRows(d.first_tile);
+        t.tile_bytes = PlaceInDestination(step, d, first, ShapeOfTile(step, first))->size();
+      }
+      t.digest = Combine(std::span(execution.digests).subspan(d.first_digest, d.tiles));
       for (const SourceRef& ref : step.sources) {
         t.from.push_back(plan.sources[ref.checkpoint]->tensors()[ref.tensor].info.name());
       }
@@ -94,11 +96,10 @@ Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, bool sha256,
 
 }  // namespace
 
-Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256,
-                  const OutputDir& dir) {
+Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, const OutputDir& dir) {
   Manifest manifest;
   const Checkpoint& source = *plan.sources[0];
-  for (const std::string& name : source.side_files()) {
+  for (const std::string& name : plan.side_files) {
     const fs::path target = dir.path() / name;
     std::error_code error;
     fs::create_directories(target.parent_path(), error);
@@ -112,7 +113,7 @@ Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256,
     return WriteFileAtomically(dir.path() / name, text, dir.staging());
   };
   TESSERA_TRY(write("config.json", plan.config));
-  TESSERA_TRY(write(plan.index_name, RenderIndex(plan)));
+  if (!plan.index_name.empty()) TESSERA_TRY(write(plan.index_name, RenderIndex(plan)));
   std::ranges::sort(manifest.side_files, {}, &ManifestSideFile::name);
 
   manifest.tool_version = kVersion;

@@ -1,7 +1,6 @@
 // The end of a run: side files, config.json, index, manifest, in that order.
 #pragma once
 
-
 #include "convert/executor.h"
 #include "convert/output_dir.h"
 #include "convert/plan.h"
@@ -11,7 +10,6 @@
 namespace tessera {
 
 // All shards are already under their final names. `sha256` reads them back for whole-file digests.
-Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256,
-                  const OutputDir& dir);
+Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, const OutputDir& dir);
 
 }  // namespace tessera

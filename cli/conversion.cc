@@ -9,6 +9,7 @@
 #include "cli/signals.h"
 #include "convert/convert.h"
 #include "convert/planner.h"
+#include "convert/preflight.h"
 
 namespace tessera::cli {
 namespace {
@@ -204,6 +205,7 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   TESSERA_ASSIGN(const Plan plan, MakePlan(options.request));
   TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan, options.run));
   if (options.dry_run) {
+    TESSERA_TRY(CheckApart(options.request.out, plan));
     PrintPlan(plan, buffers, terminal);
     return Outcome::kDone;
   }

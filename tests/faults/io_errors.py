@@ -2,15 +2,8 @@
 """A failing system call ends the run with its exit code and the name of the file; what failed to reach
 the disk is not believed, and the same command finishes the work."""
 import itertools
-import re
 
 import rig
-
-
-def path_of(call):
-    """The path behind the descriptor that is the call's first argument, as `strace -y` shows it."""
-    found = re.match(r"\(\d+<([^>]*)>", call.text)
-    return found and found[1]
 
 
 class IoErrors(rig.FaultTest):
@@ -24,9 +17,9 @@ class IoErrors(rig.FaultTest):
             return False
         self.assert_fails(done, 4)
         self.assertEqual(self.error(done)["class"], "output")
-        if path := path_of(failed[0]):
-            self.assertTrue(path.endswith(self.error(done)["file"]), f"{path}: {done.err}")
-            self.assertTrue(self.error(done)["file"], done.err)
+        path, named = rig.path_of(failed[0]), self.error(done)["file"]
+        self.assertTrue(named.startswith(str(self.out)), done.err)
+        self.assertTrue(path is None or path.endswith(named), f"{path}: {done.err}")
         self.assert_consistent()
         if call in ("fsync", "fdatasync"):
             self.assert_not_believed(path)
@@ -38,7 +31,7 @@ class IoErrors(rig.FaultTest):
         calls = self.calls()
         at = next(i for i, call in enumerate(calls) if "(INJECTED)" in call.result)
         for call in calls[at + 1:]:
-            self.assertFalse(call.name in ("fsync", "fdatasync") and path_of(call) == path,
+            self.assertFalse(call.name in ("fsync", "fdatasync") and rig.path_of(call) == path,
                              f"synced again after a failure: {call}")
             self.assertFalse(call.name.startswith("rename") and f'"{path}"' in call.text,
                              f"published after a failed sync: {call}")

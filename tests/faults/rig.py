@@ -4,6 +4,7 @@ usage of the scripts that import this: SCRIPT.py TESSERA [CLASS...]
 """
 import collections
 import filecmp
+import itertools
 import json
 import os
 import pathlib
@@ -26,7 +27,8 @@ OTHER_WAYS = ([], ["--threads", "1"], ["--memory", "2MiB"], ["--threads", "5", "
 
 tessera = None
 Done = collections.namedtuple("Done", "status out err")
-Call = collections.namedtuple("Call", "name text result")
+# begin, end: line numbers of the trace.
+Call = collections.namedtuple("Call", "name text result begin end")
 
 
 def run(*command):
@@ -42,6 +44,12 @@ def strace_works():
         return run("strace", "-f", "-o", "/dev/null", "true").status == 0
     except FileNotFoundError:
         return False
+
+
+def path_of(call):
+    """The path behind the descriptor that is the call's first argument, as `strace -y` shows it."""
+    found = re.match(r"\(\d+<([^>]*)>", call.text)
+    return found and found[1]
 
 
 def files_of(folder):
@@ -80,7 +88,7 @@ class FaultTest(unittest.TestCase):
     def cast(self, *more):
         return run(*self.command(*more))
 
-    def cast_with(self, fault, *more, threads="all", path=None):
+    def cast_with(self, fault, *more, threads="all", path=None, also=None):
         """Casts with `fault`, strace's description of one, and leaves the trace of calls.
 
         strace counts calls by thread. threads="main" leaves the other threads alone, to reach what
@@ -89,21 +97,23 @@ class FaultTest(unittest.TestCase):
         # Not --seccomp-bpf, with which strace 6.1 injects no signals.
         follow = ["-f"] if threads == "all" else []
         return run("strace", *follow, "-y", "-o", self.trace, *(["-P", path] if path else []),
-                   "-e", f"trace={TRACED}", *(["-e", f"inject={fault}"] if fault else []),
+                   "-e", f"trace={TRACED}", *itertools.chain(*(["-e", f"inject={f}"] for f in (fault, also) if f)),
                    *self.command(*more))
 
     def calls(self):
         """The calls of the last cast_with, whole even where threads interrupted each other."""
         calls, begun = [], {}
-        for line in self.trace.read_text().splitlines():
+        for number, line in enumerate(self.trace.read_text().splitlines()):
+            begin = number
             thread, text = re.fullmatch(r"(?:(\d+) +)?(.*)", line).groups()
             if text.endswith("<unfinished ...>"):
-                begun[thread] = text.removesuffix("<unfinished ...>")
+                begun[thread] = number, text.removesuffix("<unfinished ...>")
                 continue
             if resumed := re.match(r"<\.\.\. \w+ resumed>(.*)", text):
-                text = begun.pop(thread) + resumed[1]
+                begin, first = begun.pop(thread)
+                text = first + resumed[1]
             if call := re.fullmatch(r"(\w+)(\(.*\)) += (.*)", text):
-                calls.append(Call(*call.groups()))
+                calls.append(Call(*call.groups(), begin, number))
         return calls
 
     def error(self, done):

@@ -3,7 +3,7 @@
 finishes the work to the same bytes.
 
 The loss is made from a crash: the run is killed, and what its trace shows as written, but not synced
-after, is overwritten.
+after, is overwritten; files whose name was not synced vanish.
 """
 import itertools
 import pathlib
@@ -57,7 +57,20 @@ class PowerLoss(rig.FaultTest):
                 file.truncate(keep)
         return 0
 
-    def sweep(self, call, numbers):
+    def lose_unsynced_names(self):
+        """Removes the staged files whose folder was not synced after they were made."""
+        calls = self.calls()
+        staging = str(self.out / ".partial")
+        for call in calls:
+            made = re.search(r'"([^"]*\.part)", [^"]*O_CREAT', call.text)
+            if call.name != "openat" or not made:
+                continue
+            synced = any(c.name == "fsync" and rig.path_of(c) == staging and c.begin > call.end
+                         for c in calls)
+            if not synced:
+                pathlib.Path(made[1]).unlink(missing_ok=True)
+
+    def sweep(self, call, numbers, names=False):
         """Power losses at those of `numbers` that exist; returns how many, and the bytes lost."""
         losses, lost = 0, 0
         for number in numbers:
@@ -67,6 +80,8 @@ class PowerLoss(rig.FaultTest):
                 break
             self.assertEqual(done.status, 137, done.err)
             lost += self.lose(number)
+            if names:
+                self.lose_unsynced_names()
             try:
                 self.assert_consistent()
                 self.assert_rerun_finishes(*rig.OTHER_WAYS[number % len(rig.OTHER_WAYS)])
@@ -83,13 +98,17 @@ class Quick(PowerLoss):
         self.assertGreater(lost, 0)
         self.assertEqual(self.sweep("fdatasync", [4])[0], 1)
 
+    def test_staged_files_whose_name_is_lost_are_written_again(self):
+        self.assertEqual(self.sweep("pwrite64", [90], names=True)[0], 1)
+
 
 class Sweep(PowerLoss):
     def test_power_lost_at_any_time(self):
-        for call, step, least in [("pwrite64", 7, 8), ("fdatasync", 1, 4), ("rename", 1, 8)]:
-            losses, lost = self.sweep(call, itertools.count(1, step))
-            print(f"{losses} losses at {call}, {lost} bytes lost", flush=True)
-            self.assertGreaterEqual(losses, least)
+        for names in (False, True):
+            for call, step, least in [("pwrite64", 7, 8), ("fdatasync", 1, 4), ("rename", 1, 8)]:
+                losses, lost = self.sweep(call, itertools.count(1, step), names)
+                print(f"{losses} losses at {call}, {lost} bytes lost", flush=True)
+                self.assertGreaterEqual(losses, least)
 
 
 if __name__ == "__main__":

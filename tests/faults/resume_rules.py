@@ -41,11 +41,14 @@ class Quick(rig.FaultTest):
 
     def test_another_option_is_refused_with_both_values(self):
         self.interrupt()
-        for arguments in (["--to", "f16"], ["--to", "bf16", "--mtp", "drop"],
-                          ["--to", "bf16", "--shard-size", "9MB"], ["--to", "bf16", "--sha256"]):
+        for arguments, values in ((["--to", "f16"], "bf16 f16"),
+                                  (["--to", "bf16", "--mtp", "drop"], "keep drop"),
+                                  (["--to", "bf16", "--shard-size", "9MB"], "9")):
             self.arguments = arguments
             with self.subTest(arguments=arguments):
-                self.assert_refused()
+                expected, found = self.assert_refused()
+                for value in values.split():
+                    self.assertIn(value, expected + " " + found)
         del self.arguments
         self.assert_rerun_finishes()
 

@@ -71,3 +71,6 @@ exits 3 tessera cast in made --to fp8
 exits 0 tessera cast in plain --to bf16
 exits 3 tessera cast plain made --to fp8 --scales-from plain
 [ ! -e made ]
+# An original that lacks a weight altogether cannot say how it was stored.
+exits 0 tessera synth other --preset tiny --family k2
+exits 3 tessera cast plain made --to fp8 --scales-from other

@@ -5,6 +5,7 @@ for out in file/below /proc/tessera-out /dev/null/out; do
   exits 4 tessera cast in $out --to bf16 --json
   last_error 'j["error"]["code"] == 4 and j["error"]["class"] == "output" and j["error"]["file"] != ""'
   [ ! -s out ]
+  if grep -E '(writing to|making|renaming [^ ]* to|removing|reserving space for) failed' err; then exit 1; fi
 done
 # A limit on file sizes is an error and no death by signal; without it the same command goes on.
 status=0

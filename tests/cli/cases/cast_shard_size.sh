@@ -2,13 +2,13 @@
 export PYTHONPATH="$CASES/../../support" PYTHONDONTWRITEBYTECODE=1
 exits 0 tessera synth in --preset tiny --format bf16
 exits 0 tessera cast in whole --to fp8
-for size in 2MB 1MiB 400KB; do
+for size in 2MB 1MiB 400kB; do
   exits 0 tessera cast in made --to fp8 --shard-size $size --json
   exits 0 tessera verify made
   SIZE=$size python3 - <<'PY'
 import json, os, pathlib
 import tensor_file
-limit = {"2MB": 2_000_000, "1MiB": 1 << 20, "400KB": 400_000}[os.environ["SIZE"]]
+limit = {"2MB": 2_000_000, "1MiB": 1 << 20, "400kB": 400_000}[os.environ["SIZE"]]
 assert tensor_file.read_folder("made") == tensor_file.read_folder("whole")
 shards = sorted(pathlib.Path("made").glob("*.safetensors"))
 assert [shard.name for shard in shards] == [

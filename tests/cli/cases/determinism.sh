@@ -27,6 +27,12 @@ same env LC_ALL=de_DE.UTF-8 TZ=Asia/Kolkata tessera cast in made --to bf16
 # From elsewhere, under another name, through a link.
 ln -s "$PWD/in" elsewhere
 same tessera cast ./elsewhere/ "$PWD/made" --to bf16
+# Any target that this processor has; the name of none is refused.
+exits 2 env TESSERA_SIMD=NONSENSE tessera cast in none --to bf16
+for target in AVX3 AVX2 SSE4 SSSE3 SCALAR EMU128; do
+  TESSERA_SIMD=$target tessera cast in none --to bf16 --dry-run >out 2>err || continue
+  same env TESSERA_SIMD=$target tessera cast in made --to bf16
+done
 # And back to FP8, where amax and rounding are the kernels' too.
 exits 0 tessera cast first fp8 --to fp8
 expected=$(digests fp8)

@@ -8,6 +8,7 @@ json 'list(j) == sorted(j) and j["schema"] == 1'
 json 'all(type(j[k]) is int for k in ("exact", "within", "failed", "unmatched_a", "unmatched_b"))'
 json 'type(j["verdict"]) is str and j["worst"] == [] and j["failed"] == 0'
 json 'j["exact"] == len(json.load(open("whole/tessera.manifest.json"))["tensors"])'
+[ ! -s err ]
 
 shard=model-00003-of-000007.safetensors
 broken() {  # broken NAMED: verify says no about ./changed, and names it
@@ -33,7 +34,16 @@ with open("changed/model-00003-of-000007.safetensors", "r+b") as file:
     file.write(bytes([byte ^ 4]))'
   broken $shard
 done
-fresh; rm changed/$shard; broken $shard
+# A shard that is gone or torn costs its own tensors, not the count of all others.
+for damage in "rm" "truncate -s -1"; do
+  fresh
+  $damage changed/$shard
+  exits 1 tessera verify changed --json
+  json 'j["exact"] == sum(t["file"] != "model-00003-of-000007.safetensors" for t in
+    json.load(open("whole/tessera.manifest.json"))["tensors"].values())'
+  json 'all("download" not in fault["what"] for fault in j["worst"])'
+  rm -r changed
+done
 fresh; truncate -s -1 changed/$shard; broken $shard
 fresh; printf x >>changed/$shard; broken $shard
 fresh; cp changed/$shard changed/model-00008-of-000007.safetensors; broken model-00008-of-000007

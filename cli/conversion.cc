@@ -140,6 +140,7 @@ Result<uint64_t> ParseBytes(const std::string& option, const std::string& text) 
   };
   constexpr Unit kUnits[] = {{"", 1},
                              {"B", 1},
+                             {"kB", 1000},
                              {"KB", 1000},
                              {"MB", 1'000'000},
                              {"GB", 1'000'000'000},

@@ -411,7 +411,7 @@ class Executor {
       const std::scoped_lock lock(keep_mutex_);
       Keep(step, written.record);
     }
-    written_bytes_ += bytes;
+    if (dir_ != nullptr) written_bytes_ += bytes;
     counters_.done_bytes += bytes;
     // Refused only after a failed commit, which is the failure to report.
     if (committer_ && !committer_->Add(std::move(written))) failure_.Stop();

@@ -73,6 +73,14 @@ bool SizesHold(const fs::path& out, const Manifest& manifest) {
          std::ranges::all_of(manifest.side_files, holds);
 }
 
+std::string Describe(const std::vector<std::pair<std::string, std::string>>& request) {
+  std::string text;
+  for (const auto& [key, value] : request) {
+    text += (text.empty() ? "" : " ") + key + "=" + value;
+  }
+  return text;
+}
+
 // What a plan leaves out because it must not reach output bytes: when the inputs were last
 // modified.
 Digest InputState(const Plan& plan) {
@@ -120,7 +128,8 @@ Result<OutputDir> OutputDir::Open(const fs::path& out, const Plan& plan, bool fo
 // Opens the journal and leaves nothing in OUT but what the plan ends in.
 Result<void> OutputDir::Begin(const Plan& plan) {
   const fs::path journal = staging() / (std::string(kPart) + ".journal");
-  const JournalHead head{.plan = plan.hash, .inputs = InputState(plan)};
+  const JournalHead head{
+      .plan = plan.hash, .inputs = InputState(plan), .request = Describe(plan.request)};
   std::vector<std::string> final_names = FinalNames(plan);
   std::ranges::sort(final_names);
   // --force on an unfinished run of the very same plan goes on with it.
@@ -168,8 +177,9 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
       return Fail(
           Error(ErrorCode::kPlanMismatch, "the output folder holds the result of another plan")
               .In(out_.string())
-              .Expected(ToHex(plan.hash) + " (this command)")
-              .Found(ToHex(manifest.plan) + " (the finished run)")
+              .Expected(Describe(plan.request) + " (plan " + ToHex(plan.hash) + "): this command")
+              .Found(Describe(manifest.request) + " (plan " + ToHex(manifest.plan) +
+                     "): the finished run")
               .Next("give another folder, or --force to replace it"));
     }
   }

@@ -93,6 +93,9 @@ Result<void> CheckSpace(const fs::path& out, const Plan& plan) {
   if (::statvfs(place.c_str(), &fs_info) != 0) {
     return Fail(SystemError(ErrorCode::kWriteFailed, "statvfs", place, errno));
   }
+  if (!fs::is_directory(place)) {
+    return Fail(SystemError(ErrorCode::kOutputNotWritable, "making a folder in", place, ENOTDIR));
+  }
   if (::access(place.c_str(), W_OK | X_OK) != 0) {
     return Fail(SystemError(ErrorCode::kOutputNotWritable, "writing to", place, errno));
   }

@@ -40,7 +40,9 @@ Error SystemError(ErrorCode otherwise, const std::string& doing, const fs::path&
       code = ErrorCode::kOutputNotWritable;
     }
   }
-  return Error(code, doing + " failed: " + std::strerror(error)).In(path.string()).Next(next);
+  return Error(code, doing + " " + path.string() + " failed: " + std::strerror(error))
+      .In(path.string())
+      .Next(next);
 }
 
 Result<File> File::Open(const fs::path& path, int flags, ErrorCode otherwise) {

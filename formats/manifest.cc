@@ -264,6 +264,10 @@ Result<Manifest> ParseManifest(std::string_view text) {
   if (reader.schema != kSchema) return bad("schema " + std::to_string(reader.schema));
   Manifest& m = reader.manifest;
   if (m.tool_version.empty() || m.files.empty()) return bad("keys missing");
+  if (m.ledger.total() != m.source_tensors) {
+    return bad("a ledger of " + std::to_string(m.ledger.total()) + " for " +
+               std::to_string(m.source_tensors) + " source tensors");
+  }
   const auto stays_inside = [](const auto& file) { return StaysInside(file.name); };
   if (!std::ranges::all_of(m.files, stays_inside) ||
       !std::ranges::all_of(m.side_files, stays_inside)) {

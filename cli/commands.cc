@@ -3,6 +3,7 @@
 namespace tessera::cli {
 
 void AddCommands(CLI::App& app, Session& session) {
+  AddInspect(app, session);
   AddCast(app, session);
   AddVerify(app, session);
   AddSynth(app, session);

@@ -1,11 +1,13 @@
 #include "cli/session.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <string_view>
 
 #include "cli/commands.h"
 #include "formats/version.h"
+#include "quant/kernels/target.h"
 
 namespace tessera::cli {
 namespace {
@@ -62,6 +64,12 @@ int Finish(Session& session, Result<Outcome> outcome) {
   return static_cast<int>(outcome.error().error_class());
 }
 
+// TESSERA_SIMD=AVX2 runs the kernels on that target only: for tests, and for whoever doubts one.
+Result<void> ApplyEnvironment() {
+  const char* target = std::getenv("TESSERA_SIMD");
+  return target == nullptr ? Result<void>() : ForceSimdTarget(target);
+}
+
 }  // namespace
 
 CLI::App& AddVerb(CLI::App& app, Session& session, const std::string& name,
@@ -99,6 +107,9 @@ int RunProgram(int argc, const char* const* argv, Session& session) {
     session.terminal.json = std::ranges::any_of(
         arguments, [](std::string_view argument) { return argument == "--json"; });
     return FailUsage(app, session, UsageText(app, error, argc, argv));
+  }
+  if (Result<void> applied = ApplyEnvironment(); !applied) {
+    return Finish(session, Fail(std::move(applied).error()));
   }
   return Finish(session, session.action());
 }

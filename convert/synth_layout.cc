@@ -169,7 +169,8 @@ Result<SynthLayout> LayOutSynth(const ModelSpec& spec, const SynthRequest& reque
   uint64_t limit = ShardElements(request.preset);
   SynthLayout layout = Cut(items, limit, request.quirks);
   // A split pair is the quirk that matters most: where the round limit meets none, a smaller does.
-  while (request.quirks && format == SynthFormat::kFp8 && layout.split_pairs == 0) {
+  const bool must_split = request.quirks && format == SynthFormat::kFp8;
+  while (must_split && layout.split_pairs == 0 && limit > 64) {
     limit -= limit / 64;
     layout = Cut(items, limit, request.quirks);
   }

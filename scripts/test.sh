@@ -71,6 +71,7 @@ run_interop() {
 need setup scripts/setup.sh
 need build scripts/build.sh release
 stage ctest run_ctest release
+stage demo scripts/demo.sh
 if [ -n "$thorough" ]; then
   stage asan-ubsan build_and_test asan-ubsan
   command -v clang++-19 >/dev/null && stage tsan build_and_test tsan

@@ -1,5 +1,5 @@
 # Help that was asked for is a result: on stdout, exit 0, one screen with -h.
-for arguments in "" "version"; do
+for arguments in "" "inspect" "version"; do
   exits 0 tessera $arguments -h
   [ ! -s err ] && [ "$(wc -l <out)" -le 24 ]
   exits 0 tessera $arguments --help

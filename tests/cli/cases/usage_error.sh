@@ -1,5 +1,5 @@
 # A usage error exits 2, says why after the help, and prints nothing on stdout.
-for arguments in "" "no-such-command" "version --no-such-option" \
+for arguments in "" "no-such-command" "inspect" "inspect a b" "inspect a --no-such-option" \
   "version --json extra"; do
   exits 2 tessera $arguments
   [ ! -s out ]

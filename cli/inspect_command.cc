@@ -1,0 +1,241 @@
+#include <fnmatch.h>
+
+#include <memory>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/inspect_report.h"
+
+namespace tessera::cli {
+namespace {
+
+struct InspectOptions {
+  std::string checkpoint;
+  std::optional<std::string> tensors;  // a glob
+  bool check = false;
+};
+
+std::string_view CoverageName(Coverage coverage) {
+  switch (coverage) {
+    case Coverage::kWhole:
+      return "whole";
+    case Coverage::kMainOnly:
+      return "main-only";
+    case Coverage::kMtpOnly:
+      return "mtp-only";
+  }
+  return "";
+}
+
+std::vector<const TensorExtent*> Matching(const Checkpoint& checkpoint, const std::string& glob) {
+  std::vector<const TensorExtent*> matching;
+  for (const TensorExtent& tensor : checkpoint.tensors()) {
+    if (::fnmatch(glob.c_str(), tensor.info.name().c_str(), 0) == 0) matching.push_back(&tensor);
+  }
+  return matching;
+}
+
+SortedJson SumsJson(const std::map<std::string, TensorSum, std::less<>>& sums) {
+  SortedJson json = SortedJson::object();
+  for (const auto& [name, sum] : sums) {
+    json[name] = {{"tensors", sum.tensors}, {"bytes", sum.bytes}, {"parameters", sum.parameters}};
+  }
+  return json;
+}
+
+SortedJson QuantizationJson(const QuantArgs& args) {
+  if (args.method == QuantMethod::kNone) return nullptr;
+  return {{"method", "fp8"},
+          {"block", {args.block_rows, args.block_cols}},
+          {"scale_format", args.ue8m0 ? "ue8m0" : "f32"}};
+}
+
+SortedJson FindingsJson(const std::vector<Finding>& findings) {
+  SortedJson json = SortedJson::array();
+  for (const Finding& finding : findings) {
+    json.push_back({{"rule", finding.rule},
+                    {"severity", Name(finding.severity)},
+                    {"tensor", finding.tensor},
+                    {"file", finding.file},
+                    {"what", finding.what},
+                    {"remedy", finding.remedy}});
+  }
+  return json;
+}
+
+SortedJson TensorListJson(const Checkpoint& checkpoint, const std::string& glob) {
+  SortedJson json = SortedJson::array();
+  for (const TensorExtent* tensor : Matching(checkpoint, glob)) {
+    json.push_back({{"name", tensor->info.name()},
+                    {"dtype", Name(tensor->info.dtype())},
+                    {"shape", tensor->info.shape()},
+                    {"shard", checkpoint.shards()[tensor->shard].name},
+                    {"offset", tensor->offset},
+                    {"bytes", tensor->info.bytes()}});
+  }
+  return json;
+}
+
+// What is not known (no config.json, a damaged checkpoint) is null, so that every key is there.
+SortedJson ReportJson(const InspectReport& report) {
+  SortedJson json;
+  for (const char* key : {"family", "model_type", "layers", "experts", "mtp_layers", "coverage",
+                          "tensors", "bytes", "shards", "parameters", "quantization"}) {
+    json[key] = nullptr;
+  }
+  if (report.spec) {
+    json["family"] = Name(report.spec->family());
+    json["model_type"] = report.spec->model_type();
+    json["layers"] = report.spec->num_hidden_layers;
+    json["experts"] = report.spec->n_routed_experts;
+    json["mtp_layers"] = report.spec->num_nextn_predict_layers;
+  }
+  if (report.coverage) json["coverage"] = CoverageName(*report.coverage);
+  if (report.checkpoint) {
+    json["tensors"] = report.checkpoint->tensors().size();
+    json["bytes"] = report.checkpoint->payload_bytes();
+    json["shards"] = report.checkpoint->shards().size();
+    json["parameters"] = report.parameters;
+    json["quantization"] = QuantizationJson(report.quantization);
+  }
+  json["dtypes"] = SumsJson(report.by_dtype);
+  json["roles"] = SumsJson(report.by_role);
+  json["findings"] = FindingsJson(report.findings);
+  return json;
+}
+
+void PrintField(Terminal& terminal, std::string label, const std::string& text) {
+  label.resize(14, ' ');
+  terminal.Print(label + text + "\n");
+}
+
+std::string LayersText(const ModelSpec& spec) {
+  uint32_t moe_layers = 0;
+  for (uint32_t layer = 0; layer < spec.num_hidden_layers; ++layer) {
+    moe_layers += spec.IsMoeLayer(layer) ? 1 : 0;
+  }
+  return std::to_string(spec.num_hidden_layers) + ", " + std::to_string(moe_layers) +
+         " of them with " + std::to_string(spec.n_routed_experts) + " routed experts; " +
+         Plural(spec.num_nextn_predict_layers, "MTP layer");
+}
+
+std::string QuantizationText(const QuantArgs& args) {
+  if (args.method == QuantMethod::kNone) return "none";
+  return "FP8 in blocks of " + std::to_string(args.block_rows) + " x " +
+         std::to_string(args.block_cols) + ", " + (args.ue8m0 ? "power-of-two" : "F32") + " scales";
+}
+
+void PrintSums(Terminal& terminal, const std::string& title,
+               const std::map<std::string, TensorSum, std::less<>>& sums) {
+  std::vector<TableRow> rows;
+  for (const auto& [name, sum] : sums) {
+    rows.push_back({name, Grouped(sum.tensors), HumanBytes(sum.bytes), HumanCount(sum.parameters)});
+  }
+  terminal.Print("\n");
+  terminal.PrintTable({title, "tensors", "bytes", "parameters"}, rows,
+                      {Align::kLeft, Align::kRight, Align::kRight, Align::kRight});
+}
+
+void PrintSummary(Terminal& terminal, const InspectReport& report) {
+  const Checkpoint& checkpoint = *report.checkpoint;
+  if (report.spec) {
+    PrintField(terminal, "model",
+               std::string(Name(report.spec->family())) + " (" + report.spec->model_type() + ")");
+    PrintField(terminal, "layers", LayersText(*report.spec));
+  }
+  if (report.coverage) {
+    PrintField(terminal, "coverage", std::string(CoverageName(*report.coverage)));
+  }
+  PrintField(terminal, "parameters", HumanCount(report.parameters));
+  PrintField(terminal, "quantization", QuantizationText(report.quantization));
+  PrintField(terminal, "stored",
+             Plural(checkpoint.tensors().size(), "tensor") + " in " +
+                 Plural(checkpoint.shards().size(), "shard") + ", " +
+                 HumanBytes(checkpoint.payload_bytes()));
+  PrintSums(terminal, "dtype", report.by_dtype);
+  PrintSums(terminal, "role", report.by_role);
+}
+
+void PrintFindings(Terminal& terminal, const std::vector<Finding>& findings) {
+  if (findings.empty()) return;
+  terminal.Print("\n" + terminal.Paint(Colour::kBold, "findings") + "\n");
+  for (const Finding& finding : findings) {
+    const Colour colour = finding.severity == Severity::kError     ? Colour::kRed
+                          : finding.severity == Severity::kWarning ? Colour::kYellow
+                                                                   : Colour::kDim;
+    terminal.Print("  " + terminal.Paint(colour, Name(finding.severity)) + " " + finding.rule +
+                   ": " + finding.what + "\n");
+    const auto detail = [&](std::string_view label, const std::string& text) {
+      if (!text.empty() && finding.what.find(text) == std::string::npos) {
+        terminal.Print("    " + std::string(label) + text + "\n");
+      }
+    };
+    detail("tensor: ", finding.tensor);
+    detail("in: ", finding.file);
+    detail("remedy: ", finding.remedy);
+  }
+}
+
+void PrintTensors(Terminal& terminal, const Checkpoint& checkpoint, const std::string& glob) {
+  std::vector<TableRow> rows;
+  for (const TensorExtent* tensor : Matching(checkpoint, glob)) {
+    rows.push_back({tensor->info.name(), std::string(Name(tensor->info.dtype())),
+                    ToString(tensor->info.shape()), checkpoint.shards()[tensor->shard].name,
+                    std::to_string(tensor->offset), std::to_string(tensor->info.bytes())});
+  }
+  if (rows.empty()) terminal.Note("no tensor matches " + glob);
+  terminal.PrintTable(
+      {"name", "dtype", "shape", "shard", "offset", "bytes"}, rows,
+      {Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight});
+}
+
+void PrintReport(Terminal& terminal, const InspectReport& report, const InspectOptions& options) {
+  if (report.checkpoint && options.tensors) {
+    PrintTensors(terminal, *report.checkpoint, *options.tensors);
+    if (!options.check) return;
+  } else if (report.checkpoint) {
+    PrintSummary(terminal, report);
+  }
+  PrintFindings(terminal, report.findings);
+  if (options.check) terminal.Print("\n" + Plural(report.Faults(), "fault") + " found\n");
+}
+
+Result<Outcome> RunInspect(const InspectOptions& options, Terminal& terminal) {
+  TESSERA_ASSIGN(const InspectReport report, options.check ? CheckCheckpoint(options.checkpoint)
+                                                           : InspectCheckpoint(options.checkpoint));
+  if (terminal.json) {
+    SortedJson json = ReportJson(report);
+    if (report.checkpoint && options.tensors) {
+      json["tensor_list"] = TensorListJson(*report.checkpoint, *options.tensors);
+    }
+    terminal.PrintJson(std::move(json));
+  } else {
+    PrintReport(terminal, report, options);
+  }
+  return report.Faults() > 0 ? Outcome::kNegative : Outcome::kDone;
+}
+
+}  // namespace
+
+void AddInspect(CLI::App& app, Session& session) {
+  CLI::App& verb = AddVerb(
+      app, session, "inspect", "What a checkpoint is: model, parameters, dtypes, oddities",
+      "Only headers, the index and config.json are read. Without --check the first fault ends it\n"
+      "with exit code 3; with --check every fault found is listed, and the exit code is 1.\n"
+      "A quoted GLOB knows *, ? and [...]: --tensors 'model.layers.3.*scale_inv'.");
+  auto options = std::make_shared<InspectOptions>();
+  verb.add_option("CKPT", options->checkpoint, "A folder, an index file or a .safetensors file")
+      ->required();
+  verb.add_flag("--check", options->check, "All structural checks; list every fault");
+  verb.add_option_function<std::string>(
+          "--tensors",
+          [raw = options.get()](const std::string& glob) {
+            raw->tensors = glob.empty() ? "*" : glob;
+          },
+          "The table of tensors, all or those that match")
+      ->expected(0, 1)
+      ->type_name("[GLOB]");
+  SetAction(verb, session, options, RunInspect);
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,214 @@
+#include "cli/inspect_report.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "quant/storage.h"
+
+namespace tessera::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What is stored with the weights and is none of the model's parameters.
+constexpr std::string_view kScales = "scales", kBuffers = "buffers";
+
+// One shard of several cannot be complete by itself, nor hold every scale.
+bool IsOneOfSeveral(const fs::path& path) {
+  std::error_code ignored;
+  if (path.extension() != ".safetensors" || fs::is_directory(path, ignored)) return false;
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".safetensors" && entry.path().filename() != path.filename()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::string_view RoleName(const ModelSpec& spec, const TensorRole& role) {
+  if (role.part == Part::kScaleInv) return kScales;
+  if (role.part == Part::kBuffer) return kBuffers;
+  if (spec.IsMtp(role)) return "mtp";
+  switch (role.mlp) {
+    case Mlp::kDense:
+      return "dense mlp";
+    case Mlp::kShared:
+      return "shared experts";
+    case Mlp::kRouted:
+      return "routed experts";
+    case Mlp::kNone:
+      break;
+  }
+  switch (role.module) {
+    case Module::kEmbedTokens:
+      return "embedding";
+    case Module::kLmHead:
+      return "head";
+    case Module::kRouter:
+      return "router";
+    case Module::kInputNorm:
+    case Module::kPostAttentionNorm:
+    case Module::kFinalNorm:
+      return "norms";
+    case Module::kIndexerWqB:
+    case Module::kIndexerWk:
+    case Module::kIndexerWeightsProj:
+    case Module::kIndexerKNorm:
+      return "indexer";
+    default:
+      return "attention";
+  }
+}
+
+// "other" for what has no role: a name the model does not have, or no config.json.
+std::string_view RoleName(const std::optional<ModelSpec>& spec, const std::string& tensor) {
+  if (!spec) return "other";
+  const std::optional<TensorRole> role = spec->Parse(tensor);
+  return role ? RoleName(*spec, *role) : "other";
+}
+
+void AddUp(InspectReport& report) {
+  for (const TensorExtent& tensor : report.checkpoint->tensors()) {
+    const TensorInfo& info = tensor.info;
+    const std::string_view role = RoleName(report.spec, info.name());
+    const uint64_t parameters = role == kScales || role == kBuffers ? 0 : info.elements();
+    for (TensorSum* sum :
+         {&report.by_dtype[std::string(Name(info.dtype()))], &report.by_role[std::string(role)]}) {
+      sum->tensors += 1;
+      sum->bytes += info.bytes();
+      sum->parameters += parameters;
+    }
+    report.parameters += parameters;
+  }
+  if (const auto buffers = report.by_role.find(kBuffers); buffers != report.by_role.end()) {
+    report.findings.push_back({.rule = "stray-buffer",
+                               .severity = Severity::kNote,
+                               .tensor = "",
+                               .file = "",
+                               .what = std::to_string(buffers->second.tensors) +
+                                       " tensors are buffers that loaders compute themselves",
+                               .remedy = ""});
+  }
+}
+
+Finding AsFinding(const Error& error) {
+  std::string what = error.what();
+  for (const auto& [label, text] : error.facts()) what += "; " + label + ": " + text;
+  return {.rule = std::string(Name(error.code())),
+          .severity = Severity::kError,
+          .tensor = error.tensor(),
+          .file = error.file(),
+          .what = std::move(what),
+          .remedy = error.next()};
+}
+
+// Gathers a report; every fault goes to `on_fault`, which says whether to go on.
+class Inspection {
+ public:
+  explicit Inspection(fs::path path) : path_(std::move(path)) {}
+
+  void Open() {
+    Result<Checkpoint> opened = Checkpoint::Open(path_);
+    if (!opened) return Add(std::move(opened).error());
+    report.checkpoint = std::move(*opened);
+    const auto found = report.checkpoint->findings();
+    report.findings.insert(report.findings.end(), found.begin(), found.end());
+  }
+
+  void ReadConfig() {
+    const std::optional<std::string>& text = report.checkpoint->config_text();
+    if (!text) {
+      if (fs::is_directory(path_)) {
+        Add(Error(ErrorCode::kNoConfig, "the folder has no config.json")
+                .In(path_.string())
+                .Next("A single .safetensors file can be inspected without one."));
+      }
+      return;
+    }
+    const std::string file = (report.checkpoint->dir() / "config.json").string();
+    Result<Json> config = ParseJson(*text);
+    if (!config) return Add(std::move(config).error().Within(file));
+    if (Result<ModelSpec> spec = ModelSpec::FromConfig(*config); spec) {
+      report.spec = std::move(*spec);
+    } else {
+      Add(std::move(spec).error().Within(file));
+    }
+    if (Result<QuantArgs> args = QuantArgs::FromConfig(*config); args) {
+      report.quantization = std::move(*args);
+    } else {
+      quantization_known_ = false;
+      Add(std::move(args).error().Within(file));
+    }
+  }
+
+  void CheckContents() {
+    if (IsOneOfSeveral(path_)) return;
+    if (report.spec) {
+      CompletenessReport completeness = CheckCompleteness(*report.spec, *report.checkpoint);
+      report.coverage = completeness.coverage;
+      for (Error& fault : completeness.faults) Add(std::move(fault));
+    }
+    if (quantization_known_) {
+      const Result<StorageMap> storage = StorageMap::Of(*report.checkpoint, report.quantization);
+      if (!storage) Add(storage.error());
+    }
+  }
+
+  void Add(Error fault) { faults.push_back(std::move(fault)); }
+
+  InspectReport report;
+  std::vector<Error> faults;
+
+ private:
+  fs::path path_;
+  bool quantization_known_ = true;
+};
+
+// The same fault can be met twice: by the completeness check and by the pairing of scales.
+void AddFaults(InspectReport& report, const std::vector<Error>& faults) {
+  for (const Error& fault : faults) {
+    Finding finding = AsFinding(fault);
+    const bool known = std::ranges::any_of(report.findings, [&](const Finding& other) {
+      return other.rule == finding.rule && other.tensor == finding.tensor &&
+             other.file == finding.file && other.what == finding.what;
+    });
+    if (!known) report.findings.push_back(std::move(finding));
+  }
+}
+
+}  // namespace
+
+uint64_t InspectReport::Faults() const {
+  return static_cast<uint64_t>(std::ranges::count(findings, Severity::kError, &Finding::severity));
+}
+
+Result<InspectReport> InspectCheckpoint(const fs::path& path) {
+  Inspection inspection(path);
+  for (const auto step : {&Inspection::Open, &Inspection::ReadConfig, &Inspection::CheckContents}) {
+    (inspection.*step)();
+    if (!inspection.faults.empty()) return Fail(std::move(inspection.faults.front()));
+  }
+  AddUp(inspection.report);
+  return std::move(inspection.report);
+}
+
+Result<InspectReport> CheckCheckpoint(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) {
+    // For its message.
+    TESSERA_TRY(Checkpoint::Open(path));
+  }
+  Inspection inspection(path);
+  inspection.faults = Checkpoint::FindFaults(path);
+  if (inspection.faults.empty()) inspection.Open();
+  if (inspection.report.checkpoint) {
+    inspection.ReadConfig();
+    inspection.CheckContents();
+    AddUp(inspection.report);
+  }
+  AddFaults(inspection.report, inspection.faults);
+  return std::move(inspection.report);
+}
+
+}  // namespace tessera::cli

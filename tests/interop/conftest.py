@@ -1,0 +1,49 @@
+"""Upstream readers load what tessera writes. TESSERA names the program to test."""
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+TESSERA = os.environ.get("TESSERA", str(REPOSITORY / "build/release/bin/tessera"))
+
+FAMILIES = ["v2-lite", "v3", "v3.1", "v3.2", "k2", "glm5"]
+
+
+def run_tessera(*arguments):
+    done = subprocess.run([TESSERA, *map(str, arguments)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, f"tessera {' '.join(map(str, arguments))}:\n{done.stderr}"
+    return done.stdout
+
+
+class Workshop:
+    """Makes each checkpoint once a session, on first use."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def synth(self, family, form="fp8"):
+        out = self.folder / f"{family}-{form}"
+        if not out.exists():
+            run_tessera("synth", out, "--preset", "tiny", "--family", family, "--format", form,
+                        "--quirks")
+        return out
+
+    def cast(self, source, *options):
+        out = self.folder / "-".join([source.name, *(str(o).strip("-").replace("/", "_")
+                                                     for o in options)])
+        if not out.exists():
+            run_tessera("cast", source, out, *options)
+        return out
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory):
+    return Workshop(tmp_path_factory.mktemp("checkpoints"))
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return request.param

@@ -80,7 +80,8 @@ def cast(source, target):
 
 def make_input(folder, preset):
     clear(folder)()
-    subprocess.run([BIN / "tessera", "synth", folder, "--preset", preset, "-q"], check=True)
+    subprocess.run([BIN / "tessera", "synth", folder, "--preset", preset], check=True,
+                   stdout=subprocess.DEVNULL)
 
 
 def shards(folder):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures `tessera cast --to bf16` as a whole command and prints the tables of bench/README.md.
 
-    bench/run.py --tmpfs DIR [--disk DIR] [--torch PYTHON] [--preset small] [--runs 5]
+    bench/whole_command.py --tmpfs DIR [--disk DIR] [--torch PYTHON] [--preset small] [--runs 5]
 
 --tmpfs  a folder on tmpfs with room for the input and one output (small: 3 GB, v3-slice: 10 GB)
 --disk   a folder on a disk, for the cold run beside dd with direct I/O

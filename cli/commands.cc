@@ -5,6 +5,7 @@ namespace tessera::cli {
 void AddCommands(CLI::App& app, Session& session) {
   AddInspect(app, session);
   AddCast(app, session);
+  AddReshard(app, session);
   AddVerify(app, session);
   AddSynth(app, session);
   AddVersion(app, session);

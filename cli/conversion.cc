@@ -9,6 +9,7 @@
 #include "cli/signals.h"
 #include "convert/convert.h"
 #include "convert/planner.h"
+#include "convert/preflight.h"
 
 namespace tessera::cli {
 namespace {
@@ -103,6 +104,25 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
   }
 }
 
+// --mp cuts for ranks under the demo's names; --names hf with --mp 1 means an uncut checkpoint.
+Result<void> ApplyNames(const std::string& names, Request& request) {
+  if (names.empty()) return {};
+  if (names != "hf" && names != "deepseek") {
+    return Fail(
+        Error(ErrorCode::kUsage, "--names: unknown style " + names).Expected("hf or deepseek"));
+  }
+  if (names == "deepseek" && request.mp == 0) {
+    return Fail(Error(ErrorCode::kUsage, "--names deepseek goes with --mp")
+                    .Next("--mp 1 writes one file under the demo's names"));
+  }
+  if (names == "hf" && request.mp > 1) {
+    return Fail(ErrorCode::kUsage,
+                "--names hf is not cut for ranks: leave out --mp, or use --mp 1");
+  }
+  if (names == "hf") request.mp = 0;
+  return {};
+}
+
 Result<MtpMode> ParseMtp(const std::string& text) {
   for (const MtpMode mode : {MtpMode::kKeep, MtpMode::kDrop, MtpMode::kOnly}) {
     if (Name(mode) == text) return mode;
@@ -146,7 +166,10 @@ void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_option("IN", o.request.in, "Checkpoint: a folder, an index, or one .safetensors file")
       ->required();
   verb.add_option("OUT", o.request.out, "Folder to write; made if it is not there")->required();
-  verb.add_option("--mtp", o.mtp, "MTP module: keep, drop or only")->capture_default_str();
+  verb.add_option("--mtp", o.mtp, "MTP module: keep, drop or only; default: keep, with --mp drop");
+  verb.add_option("--mp", o.request.mp, "Cut for N model-parallel ranks of DeepSeek's demo")
+      ->check(CLI::Range(1, 65536));
+  verb.add_option("--names", o.names, "hf, or deepseek (with --mp, and its default)");
   verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
   verb.add_option("--threads", o.run.threads, "Computing threads; default: the cores it may use")
       ->check(CLI::Range(1, 1024));
@@ -163,7 +186,13 @@ void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
 
 Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal) {
   ConversionOptions options = typed;
-  TESSERA_ASSIGN(options.request.mtp, ParseMtp(options.mtp));
+  TESSERA_TRY(ApplyNames(options.names, options.request));
+  const bool ranked = options.request.mp != 0;
+  const std::string default_mtp = ranked ? "drop" : "keep";
+  TESSERA_ASSIGN(options.request.mtp, ParseMtp(options.mtp.empty() ? default_mtp : options.mtp));
+  if (ranked && !options.shard_size.empty()) {
+    return Fail(ErrorCode::kUsage, "--mp writes one file a rank: leave out --shard-size");
+  }
   TESSERA_ASSIGN(options.run.memory, ParseBytes("--memory", options.memory));
   if (!options.shard_size.empty()) {
     TESSERA_ASSIGN(options.request.shard_size, ParseBytes("--shard-size", options.shard_size));
@@ -176,6 +205,7 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   TESSERA_ASSIGN(const Plan plan, MakePlan(options.request));
   TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan, options.run));
   if (options.dry_run) {
+    TESSERA_TRY(CheckApart(options.request.out, plan));
     PrintPlan(plan, buffers, terminal);
     return Outcome::kDone;
   }

@@ -15,7 +15,7 @@ struct ConversionOptions {
   RunOptions run;
   bool dry_run = false;
   // As typed; turned into request and run by RunConversion.
-  std::string mtp = "keep", shard_size, memory = "256MiB";
+  std::string mtp, names, shard_size, memory = "256MiB";
 };
 
 // IN, OUT and the options of docs/cli.md that every converting verb has.

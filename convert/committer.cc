@@ -40,24 +40,48 @@ std::optional<Error> Committer::Finish() {
   return failure_;
 }
 
+std::optional<Error> Committer::Abandon() {
+  {
+    const std::scoped_lock lock(mutex_);
+    waiting_.clear();
+    waiting_bytes_ = 0;
+  }
+  return Finish();
+}
+
 void Committer::Run() {
   std::unique_lock lock(mutex_);
   while (!closed_ || !waiting_.empty()) {
     changed_.wait_for(lock, kBatchTime,
                       [this] { return closed_ || waiting_bytes_ >= kBatchBytes; });
     if (waiting_.empty()) continue;
-    const std::vector<Written> batch = std::exchange(waiting_, {});
-    waiting_bytes_ = 0;
+    const std::vector<Written> batch = TakeBatch();
     lock.unlock();
     changed_.notify_all();
-    Result<void> done = Commit(batch);
+    std::optional<Error> failure;
+    try {
+      if (Result<void> done = Commit(batch); !done) failure = std::move(done).error();
+    } catch (const std::exception& e) {
+      failure = Error(ErrorCode::kInternal, e.what());
+    }
     lock.lock();
-    if (!done) {
-      failure_ = std::move(done).error();
+    if (failure) {
+      failure_ = std::move(failure);
       changed_.notify_all();
       return;
     }
   }
+}
+
+// At most about kBatchBytes: a stop waits for one batch.
+std::vector<Committer::Written> Committer::TakeBatch() {
+  std::vector<Written> batch;
+  for (uint64_t bytes = 0; bytes < kBatchBytes && !waiting_.empty(); waiting_.pop_front()) {
+    bytes += waiting_.front().bytes;
+    waiting_bytes_ -= waiting_.front().bytes;
+    batch.push_back(std::move(waiting_.front()));
+  }
+  return batch;
 }
 
 Result<void> Committer::Commit(const std::vector<Written>& batch) {

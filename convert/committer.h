@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -34,8 +35,13 @@ class Committer {
   // Commits what waits, stops the thread. The first failure, if there was one.
   std::optional<Error> Finish();
 
+  // Drops what waits and returns as soon as the commit under way is done: a stop must not wait for
+  // the disk. The next run makes those tiles again.
+  std::optional<Error> Abandon();
+
  private:
   void Run();
+  std::vector<Written> TakeBatch();
   Result<void> Commit(const std::vector<Written>& batch);
 
   Journal& journal_;
@@ -44,7 +50,7 @@ class Committer {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Written> waiting_;
+  std::deque<Written> waiting_;
   uint64_t waiting_bytes_ = 0;
   bool closed_ = false;
   std::optional<Error> failure_;

@@ -1,11 +1,14 @@
 #include "convert/executor.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "convert/channel.h"
@@ -27,15 +30,23 @@ struct Free {
 };
 using Buffer = std::unique_ptr<std::byte[], Free>;
 
+// What one destination gets of a tile.
+struct Output {
+  const Destination* destination;
+  uint64_t offset;  // in the destination's tensor
+  std::span<const std::byte> data;
+};
+
 // One tile on its way, with the memory it uses.
 struct Slot {
   Buffer buffer;
   const Step* step = nullptr;
   uint64_t tile = 0;  // within the step
   RowRange rows;
-  std::vector<std::span<std::byte>> reads;  // by source part
-  std::vector<std::span<std::byte>>
-      writes;  // by destination part; of a copy, the same bytes as reads
+  std::vector<std::span<std::byte>> reads;   // by source part
+  std::vector<std::span<std::byte>> writes;  // by part; of a copy, the same bytes as reads
+  std::byte* spare = nullptr;                // what the buffer has left: room for column slices
+  std::vector<Output> outputs;               // by destination that has a share in this tile
   TileRecord record;
   bool good = false;  // computed, and fit to be written
 
@@ -49,7 +60,10 @@ uint64_t SlotBytes(const Step& step) {
   if (!step.is_copy()) {
     for (const ByteRange& range : shape.writes) bytes += AlignUp(range.size());
   }
-  return bytes;
+  for (const Destination& d : step.destinations) {
+    if (!d.is_whole_rows()) bytes += shape.writes[d.part].size() / d.row_bytes * d.columns.size();
+  }
+  return AlignUp(bytes);
 }
 
 // Divides the slot's buffer among the tile's parts.
@@ -67,6 +81,28 @@ void LayOut(Slot& slot, const TileShape& shape) {
     slot.writes = slot.reads;
   } else {
     for (const ByteRange& range : shape.writes) slot.writes.push_back(take(range));
+  }
+  slot.spare = next;
+}
+
+// Cuts the tile up for its destinations: whole rows are used where they lie, columns are gathered.
+void CutOutputs(Slot& slot) {
+  const TileShape shape = ShapeOfTile(*slot.step, slot.rows);
+  slot.outputs.clear();
+  for (const Destination& d : slot.step->destinations) {
+    const std::optional<ByteRange> place = PlaceInDestination(*slot.step, d, slot.rows, shape);
+    if (!place) continue;
+    std::span<const std::byte> data = slot.writes[d.part];
+    if (!d.is_whole_rows()) {
+      const std::byte* row = data.data() + d.columns.begin;
+      data = std::span<const std::byte>(slot.spare, place->size());
+      for (uint64_t done = 0; done < place->size(); done += d.columns.size()) {
+        std::memcpy(slot.spare, row, d.columns.size());
+        slot.spare += d.columns.size();
+        row += d.row_bytes;
+      }
+    }
+    slot.outputs.push_back({&d, place->begin, data});
   }
 }
 
@@ -107,13 +143,20 @@ class Executor {
     TESSERA_TRY(Allocate(buffers));
     if (dir_ != nullptr) TESSERA_TRY(Resume());
     CountProgress();
-    RunStages();
-    // A failed commit stops the writers, so their failures, if any, are its consequences.
+    try {
+      RunStages();
+    } catch (const std::system_error& e) {
+      failure_.Report(plan_.tiles, Error(ErrorCode::kMemoryBudget,
+                                         "threads cannot be started: " + std::string(e.what())));
+    }
     if (committer_) {
-      if (std::optional<Error> failure = committer_->Finish()) return Fail(*std::move(failure));
+      // A failed commit stops the writers, so their failures, if any, are its consequences.
+      std::optional<Error> failure =
+          options_.Stopped() ? committer_->Abandon() : committer_->Finish();
+      if (failure) return Fail(*std::move(failure));
     }
     if (std::optional<Error> failure = failure_.Take()) return Fail(*std::move(failure));
-    if (Stopped()) return Interrupted();
+    TESSERA_TRY(options_.CheckStop());
     for (const auto& source : plan_.sources) TESSERA_TRY(source->CheckUnchanged());
     result_.read_bytes = read_bytes_;
     result_.written_bytes = written_bytes_;
@@ -123,6 +166,8 @@ class Executor {
  private:
   Result<void> Allocate(const Buffers& buffers) {
     slots_.resize(buffers.slots);
+    free_.Reserve(buffers.slots);
+    computed_.Reserve(buffers.slots);
     for (Slot& slot : slots_) {
       slot.buffer.reset(static_cast<std::byte*>(
           std::aligned_alloc(kAlignment, std::max<uint64_t>(kAlignment, buffers.slot_bytes))));
@@ -136,44 +181,59 @@ class Executor {
     return {};
   }
 
-  // Takes over what the journal records and makes sure that the files are as it says.
+  // Takes over what the journal records, as far as the files are still there.
   Result<void> Resume() {
-    std::vector<uint64_t> left(plan_.files.size(), 0), recorded(plan_.files.size(), 0);
+    using State = OutputFiles::State;
+    output_.emplace(plan_, *dir_, kOpenOutputs);
+    std::vector<State> state;
+    for (uint32_t file = 0; file < plan_.files.size(); ++file) state.push_back(output_->Look(file));
+    std::vector<uint64_t> left(plan_.files.size(), 0);
     for (const Step& step : plan_.steps) {
-      for (const Destination& d : step.destinations) left[FileOf(d)] += step.tiles();
+      for (const Destination& d : step.destinations) left[FileOf(d)] += d.tiles;
     }
-    for (TileRecord& record : dir_->journal().TakeRecords()) {
+    for (const TileRecord& record : dir_->journal().TakeRecords()) {
       if (record.tile >= plan_.tiles || done_[record.tile]) continue;
       const Step& step = StepOf(record.tile);
-      if (record.digests.size() != step.destinations.size()) continue;
+      size_t shares = 0;
+      bool there = true;
+      ForDestinations(step, record.tile - step.first_tile, [&](const Destination& d) {
+        ++shares;
+        there = there && state[FileOf(d)] != State::kAbsent;
+      });
+      if (!there || record.digests.size() != shares) continue;
       done_[record.tile] = true;
-      for (const Destination& d : step.destinations) {
-        --left[FileOf(d)];
-        ++recorded[FileOf(d)];
-      }
+      ForDestinations(step, record.tile - step.first_tile,
+                      [&](const Destination& d) { --left[FileOf(d)]; });
       Keep(step, record);
     }
-    output_.emplace(plan_, *dir_, kOpenOutputs);
     for (uint32_t file = 0; file < plan_.files.size(); ++file) {
-      TESSERA_TRY(output_->Recover(file, recorded[file] != 0, left[file] == 0));
+      const bool whole = left[file] == 0;
+      if (whole && state[file] == State::kPublished) continue;
+      TESSERA_TRY(whole ? output_->Publish(file) : output_->Withdraw(file));
     }
-    for (const Step& step : plan_.steps) {
-      const auto begin = done_.begin() + static_cast<ptrdiff_t>(step.first_tile);
-      if (step.tiles() != 0 && std::all_of(begin, begin + static_cast<ptrdiff_t>(step.tiles()),
-                                           [](bool done) { return done; })) {
-        ++result_.resumed_steps;
-      }
-    }
+    CountResumedSteps();
     committer_.emplace(dir_->journal(), *output_, std::move(left));
     return {};
+  }
+
+  void CountResumedSteps() {
+    for (const Step& step : plan_.steps) {
+      const auto begin = done_.begin() + static_cast<ptrdiff_t>(step.first_tile);
+      const auto end = begin + static_cast<ptrdiff_t>(step.tiles());
+      if (begin != end && std::find(begin, end, false) == end) ++result_.resumed_steps;
+    }
   }
 
   void CountProgress() {
     uint64_t total = 0, resumed = 0;
     for (const Step& step : plan_.steps) {
       for (uint64_t tile = 0; tile < step.tiles(); ++tile) {
+        const RowRange rows = step.TileRows(tile);
+        const TileShape shape = ShapeOfTile(step, rows);
         uint64_t bytes = 0;
-        for (const ByteRange& w : ShapeOfTile(step, step.TileRows(tile)).writes) bytes += w.size();
+        for (const Destination& d : step.destinations) {
+          if (const auto place = PlaceInDestination(step, d, rows, shape)) bytes += place->size();
+        }
         total += bytes;
         if (done_[step.first_tile + tile]) resumed += bytes;
       }
@@ -185,15 +245,23 @@ class Executor {
   void RunStages() {
     const unsigned threads = options_.threads == 0 ? AvailableCores() : options_.threads;
     WorkerPool pool(threads);
-    std::vector<std::thread> readers, writers;
+    std::vector<std::jthread> readers, writers;
+    // Whatever happens below, the stages come to their ends before the threads are joined.
+    struct Closer {
+      Executor& executor;
+      ~Closer() {
+        executor.free_.Close();
+        executor.computed_.Close();
+      }
+    } const closer{*this};
     for (unsigned i = 0; i < kIoThreads; ++i) {
       readers.emplace_back([this, &pool] { ReadTiles(pool); });
       writers.emplace_back([this] { WriteTiles(); });
     }
-    for (std::thread& reader : readers) reader.join();
+    for (std::jthread& reader : readers) reader.join();
     pool.Wait();
     computed_.Close();
-    for (std::thread& writer : writers) writer.join();
+    for (std::jthread& writer : writers) writer.join();
   }
 
   // Runs one stage's work on one tile; whatever goes wrong is reported under the tile's number.
@@ -215,16 +283,22 @@ class Executor {
 
   // Stage 1.
   void ReadTiles(WorkerPool& pool) {
-    while (!Stopped() && !failure_.any()) {
-      Slot* slot = *free_.Pop();
-      if (!NextTile(*slot) || !Try(*slot, [&] { return Read(*slot); })) {
+    while (!options_.Stopped() && !failure_.any()) {
+      const std::optional<Slot*> taken = free_.Pop();
+      if (!taken) return;
+      Slot* const slot = *taken;
+      const auto submit = [&]() -> Result<void> {
+        TESSERA_TRY(Read(*slot));
+        pool.Submit([this, slot] {
+          Try(*slot, [&] { return Compute(*slot); });
+          computed_.Push(slot);
+        });
+        return {};
+      };
+      if (!NextTile(*slot) || !Try(*slot, submit)) {
         free_.Push(slot);
         return;
       }
-      pool.Submit([this, slot] {
-        Try(*slot, [&] { return Compute(*slot); });
-        computed_.Push(slot);
-      });
     }
   }
 
@@ -272,8 +346,12 @@ class Executor {
                 slot.record.stats);
       TESSERA_TRY(Judge(slot));
     }
-    for (const Destination& d : step.destinations) {
-      slot.record.digests.push_back(Xxh3(slot.writes[d.part]));
+    CutOutputs(slot);
+    for (const Output& output : slot.outputs) {
+      // Replicated to every rank: hashed once.
+      const bool repeated = !slot.record.digests.empty() && &output != slot.outputs.data() &&
+                            output.data.data() == (&output)[-1].data.data();
+      slot.record.digests.push_back(repeated ? slot.record.digests.back() : Xxh3(output.data));
     }
     slot.good = true;
     return {};
@@ -309,7 +387,7 @@ class Executor {
       Slot& slot = **taken;
       // After a stop a tile is dropped: a resumed run makes it again. After a failure it is not, so
       // that every tile before the failing one ends up durable.
-      if (slot.good && !Stopped()) Try(slot, [&] { return Write(slot); });
+      if (slot.good && !options_.Stopped()) Try(slot, [&] { return Write(slot); });
       free_.Push(&slot);
     }
   }
@@ -318,16 +396,14 @@ class Executor {
     const Step& step = *slot.step;
     uint64_t bytes = 0;
     Committer::Written written{.record = std::move(slot.record), .files = {}, .bytes = 0};
-    const TileShape shape = ShapeOfTile(step, slot.rows);
-    for (const Destination& d : step.destinations) {
-      const PlanTensor& tensor = plan_.tensors[d.tensor];
-      const std::span<const std::byte> data = slot.writes[d.part];
-      bytes += data.size();
+    for (const Output& output : slot.outputs) {
+      bytes += output.data.size();
       if (dir_ == nullptr) continue;
+      const PlanTensor& tensor = plan_.tensors[output.destination->tensor];
       TESSERA_ASSIGN(const std::shared_ptr<const File> file, output_->Get(tensor.file));
-      const uint64_t at = tensor.offset + shape.writes[d.part].begin;
-      TESSERA_TRY(file->WriteAt(at, data));
-      file->StartWriteback(at, data.size());
+      const uint64_t at = tensor.offset + output.offset;
+      TESSERA_TRY(file->WriteAt(at, output.data));
+      file->StartWriteback(at, output.data.size());
       written.files.push_back(tensor.file);
     }
     written.bytes = bytes;
@@ -342,11 +418,20 @@ class Executor {
     return {};
   }
 
-  void Keep(const Step& step, const TileRecord& record) {
-    for (size_t i = 0; i < step.destinations.size(); ++i) {
-      result_.digests[step.destinations[i].first_digest + record.tile - step.first_tile] =
-          record.digests[i];
+  // The destinations that have a share in a tile, in order: what a record's digests belong to.
+  template <class Visit>
+  static void ForDestinations(const Step& step, uint64_t tile, Visit visit) {
+    for (const Destination& d : step.destinations) {
+      if (tile >= d.first_tile && tile < d.first_tile + d.tiles) visit(d);
     }
+  }
+
+  void Keep(const Step& step, const TileRecord& record) {
+    const uint64_t tile = record.tile - step.first_tile;
+    size_t i = 0;
+    ForDestinations(step, tile, [&](const Destination& d) {
+      result_.digests[d.first_digest + tile - d.first_tile] = record.digests[i++];
+    });
     result_.stats[static_cast<size_t>(&step - plan_.steps.data())] += record.stats;
   }
 
@@ -357,17 +442,6 @@ class Executor {
   const std::string& SourceName(const Step& step) const {
     const SourceRef& ref = step.sources[0];
     return plan_.sources[ref.checkpoint]->tensors()[ref.tensor].info.name();
-  }
-
-  bool Stopped() const { return options_.signal != nullptr && *options_.signal != 0; }
-
-  std::unexpected<Error> Interrupted() const {
-    const bool terminated = *options_.signal == 15;
-    return Fail(Error(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
-                      terminated ? "terminated" : "interrupted")
-                    .Next(dir_ != nullptr
-                              ? "what is done is kept: run the same command again to finish"
-                              : "nothing was written"));
   }
 
   const Plan& plan_;
@@ -389,6 +463,15 @@ class Executor {
 };
 
 }  // namespace
+
+Result<void> RunOptions::CheckStop() const {
+  if (!Stopped()) return {};
+  const bool terminated = *signal == SIGTERM;
+  return Fail(Error(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
+                    terminated ? "terminated" : "interrupted")
+                  .Next(rehearse ? "nothing was written"
+                                 : "what is done is kept: run the same command again to finish"));
+}
 
 Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options) {
   Buffers buffers;

@@ -125,6 +125,15 @@ Result<Journal> Journal::Open(const std::filesystem::path& path, const JournalHe
     return Mismatch(ErrorCode::kPlanMismatch, "the input changed since the unfinished run began",
                     path, head.inputs, old->inputs);
   }
+  if (!old && line_end != std::string::npos) {
+    return Fail(
+        Error(ErrorCode::kDamagedJournal, "the journal of the unfinished run cannot be read")
+            .In(path.string())
+            .Expected(std::string(kMagic) + " ...")
+            .Found(text.substr(0, std::min<size_t>(line_end, 40)))
+            .Next("finish it with the version that began it, or add --force to throw its work "
+                  "away"));
+  }
   Journal journal(std::move(file), 0);
   const std::string line = HeadLine(head);
   journal.end_ = line.size();

@@ -1,6 +1,7 @@
 #include "convert/output_layout.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "formats/shard_name.h"
@@ -60,17 +61,23 @@ std::vector<uint32_t> AssignBySize(std::span<const UnplacedTensor> tensors, uint
 
 std::vector<std::string> NamesFromSource(std::span<const Shard> shards,
                                          const std::vector<uint32_t>& homes) {
+  // Each prefix is a series of its own, numbered 1 to N.
+  std::map<std::string, uint64_t> total, next;
+  std::vector<std::optional<ShardName>> parsed;
+  for (const uint32_t home : homes) {
+    parsed.push_back(ParseShardName(shards[home].name));
+    if (parsed.back()) ++total[parsed.back()->prefix];
+  }
   std::vector<std::string> names;
-  for (uint32_t i = 0; i < homes.size(); ++i) {
-    const std::string& source = shards[homes[i]].name;
-    std::optional<ShardName> numbered = ParseShardName(source);
-    if (!numbered || homes.size() == shards.size()) {
-      names.push_back(source);
+  for (size_t i = 0; i < homes.size(); ++i) {
+    std::optional<ShardName>& name = parsed[i];
+    if (!name || name->count == total[name->prefix]) {
+      names.push_back(shards[homes[i]].name);
       continue;
     }
-    numbered->number = i + 1;
-    numbered->count = static_cast<uint32_t>(homes.size());
-    names.push_back(ToString(*numbered));
+    name->number = ++next[name->prefix];
+    name->count = total[name->prefix];
+    names.push_back(ToString(*name));
   }
   return names;
 }
@@ -82,6 +89,34 @@ std::vector<std::string> NamesByNumber(uint32_t files) {
     names.push_back(ToString(name));
   }
   return names;
+}
+
+// `members`: by file, the tensors in it in order.
+Result<OutputLayout> Place(std::span<const UnplacedTensor> tensors,
+                           const std::vector<std::vector<uint32_t>>& members,
+                           const std::vector<std::string>& names, const Container& container) {
+  // Files by name. Unpadded numbers (model-10-of-61 before model-2-of-61) need the sort.
+  std::vector<uint32_t> order(names.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::ranges::sort(order, {}, [&](uint32_t i) -> const std::string& { return names[i]; });
+
+  OutputLayout layout;
+  layout.placed.resize(tensors.size());
+  layout.tensors.reserve(tensors.size());
+  for (const uint32_t old : order) {
+    std::vector<const TensorInfo*> infos;
+    for (const uint32_t t : members[old]) infos.push_back(&tensors[t].info);
+    Result<FileLayout> placed = container.Layout(infos);
+    if (!placed) return Fail(std::move(placed).error().Within(names[old]));
+    const auto file = static_cast<uint32_t>(layout.files.size());
+    layout.files.push_back({names[old], std::move(placed->header), placed->bytes});
+    for (size_t i = 0; i < infos.size(); ++i) {
+      const uint32_t t = members[old][i];
+      layout.placed[t] = static_cast<uint32_t>(layout.tensors.size());
+      layout.tensors.push_back({tensors[t].info, file, placed->offsets[i], tensors[t].by});
+    }
+  }
+  return layout;
 }
 
 }  // namespace
@@ -108,28 +143,23 @@ Result<OutputLayout> LayOut(std::span<const UnplacedTensor> tensors, std::span<c
     }
   }
 
-  // Files by name. Unpadded numbers (model-10-of-61 before model-2-of-61) need the sort.
-  std::vector<uint32_t> order(names.size());
-  std::iota(order.begin(), order.end(), 0u);
-  std::ranges::sort(order, {}, [&](uint32_t i) -> const std::string& { return names[i]; });
+  return Place(tensors, members, names, container);
+}
 
-  OutputLayout layout;
-  layout.placed.resize(tensors.size());
-  layout.tensors.reserve(tensors.size());
-  for (const uint32_t old : order) {
-    std::vector<const TensorInfo*> infos;
-    for (const uint32_t t : members[old]) infos.push_back(&tensors[t].info);
-    Result<FileLayout> placed = container.Layout(infos);
-    if (!placed) return Fail(std::move(placed).error().Within(names[old]));
-    const auto file = static_cast<uint32_t>(layout.files.size());
-    layout.files.push_back({names[old], std::move(placed->header), placed->bytes});
-    for (size_t i = 0; i < infos.size(); ++i) {
-      const uint32_t t = members[old][i];
-      layout.placed[t] = static_cast<uint32_t>(layout.tensors.size());
-      layout.tensors.push_back({tensors[t].info, file, placed->offsets[i], tensors[t].by});
-    }
+Result<OutputLayout> LayOutRanks(std::span<const UnplacedTensor> tensors,
+                                 std::span<const uint32_t> ranks, uint32_t count) {
+  std::vector<std::string> names;
+  for (const uint32_t rank : ranks) names.push_back(ToString(RankShardName{rank, count}));
+  std::vector<std::vector<uint32_t>> members(names.size());
+  for (uint32_t i = 0; i < tensors.size(); ++i) members[tensors[i].home].push_back(i);
+  for (std::vector<uint32_t>& m : members) {
+    std::ranges::sort(m, [&](uint32_t a, uint32_t b) {
+      const TensorInfo &left = tensors[a].info, &right = tensors[b].info;
+      if (left.dtype() != right.dtype()) return left.dtype() > right.dtype();
+      return left.name() < right.name();
+    });
   }
-  return layout;
+  return Place(tensors, members, names, BareSafetensorsContainer());
 }
 
 }  // namespace tessera

@@ -34,4 +34,10 @@ struct OutputLayout {
 Result<OutputLayout> LayOut(std::span<const UnplacedTensor> tensors, std::span<const Shard> shards,
                             uint64_t shard_size, const Container& container);
 
+// One file a rank: `home` counts in `ranks`, which holds the ranks that are written, of `count`. In
+// a file the tensors stand as the `safetensors` writer sorts them: by dtype, widest first, then by
+// name.
+Result<OutputLayout> LayOutRanks(std::span<const UnplacedTensor> tensors,
+                                 std::span<const uint32_t> ranks, uint32_t count);
+
 }  // namespace tessera

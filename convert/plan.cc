@@ -4,6 +4,39 @@
 
 namespace tessera {
 
+namespace {
+
+uint64_t TilesIn(const RowRange& band, uint64_t tile_rows) {
+  return (band.size() + tile_rows - 1) / tile_rows;
+}
+
+ByteRange BytesOfPart(const Step& step, size_t part, RowRange rows) {
+  if (step.is_copy()) return {rows.begin * step.row_bytes, rows.end * step.row_bytes};
+  return step.to->PartBytes(part, step.rows, step.cols, rows);
+}
+
+}  // namespace
+
+uint64_t Step::TilesBefore(uint64_t row) const {
+  uint64_t tiles = 0;
+  for (const RowRange& band : bands) {
+    if (band.end <= row) tiles += TilesIn(band, tile_rows);
+  }
+  return tiles;
+}
+
+RowRange Step::TileRows(uint64_t tile) const {
+  for (const RowRange& band : bands) {
+    const uint64_t here = TilesIn(band, tile_rows);
+    if (tile < here) {
+      const uint64_t begin = band.begin + tile * tile_rows;
+      return {begin, std::min(band.end, begin + tile_rows)};
+    }
+    tile -= here;
+  }
+  return {};
+}
+
 TileShape ShapeOfTile(const Step& step, RowRange rows) {
   TileShape shape;
   if (step.is_copy()) {
@@ -15,9 +48,19 @@ TileShape ShapeOfTile(const Step& step, RowRange rows) {
   }
   const size_t parts = step.to->Parts(step.rows, step.cols).size();
   for (size_t part = 0; part < parts; ++part) {
-    shape.writes.push_back(step.to->PartBytes(part, step.rows, step.cols, rows));
+    shape.writes.push_back(BytesOfPart(step, part, rows));
   }
   return shape;
+}
+
+std::optional<ByteRange> PlaceInDestination(const Step& step, const Destination& d, RowRange rows,
+                                            const TileShape& shape) {
+  if (rows.begin < d.rows.begin || rows.end > d.rows.end) return std::nullopt;
+  // In whole rows of the part, which need not be rows of the weight (a row of scales covers 128).
+  const uint64_t origin = BytesOfPart(step, d.part, d.rows).begin / d.row_bytes;
+  const ByteRange& bytes = shape.writes[d.part];
+  const auto narrow = [&](uint64_t at) { return (at / d.row_bytes - origin) * d.columns.size(); };
+  return ByteRange{narrow(bytes.begin), narrow(bytes.end)};
 }
 
 namespace {
@@ -44,7 +87,8 @@ void HashStep(Xxh3Stream& hash, const Step& step) {
   }
   hash.Update(step.destinations.size());
   for (const Destination& d : step.destinations) {
-    for (const uint64_t n : {uint64_t{d.tensor}, uint64_t{d.part}, d.rows.begin, d.rows.end}) {
+    for (const uint64_t n : {uint64_t{d.tensor}, uint64_t{d.part}, d.rows.begin, d.rows.end,
+                             d.columns.begin, d.columns.end}) {
       hash.Update(n);
     }
   }
@@ -73,6 +117,7 @@ Digest HashPlan(const Plan& plan) {
   for (const Step& step : plan.steps) HashStep(hash, step);
   HashText(hash, plan.config);
   HashText(hash, plan.index_name);
+  for (const std::string& name : plan.side_files) HashText(hash, name);
   return hash.Finish();
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,16 +38,23 @@ struct SourceRef {
   uint32_t tensor = 0;      // index into its tensors()
 };
 
-// Rows `rows` of part `part` go to the plan tensor `tensor`, which they fill from its start.
+// A rectangle of part `part` fills the plan tensor `tensor`: rows `rows` of the weight, and of each
+// of the part's rows the bytes `columns`.
 struct Destination {
   uint32_t tensor;
   uint32_t part;
   RowRange rows;
-  uint64_t first_digest;  // where its tiles' digests begin in a run's digest table
+  ByteRange columns;
+  uint64_t row_bytes;     // of a whole row of the part
+  uint64_t first_tile;    // of the step: the one with which `rows` begins
+  uint64_t tiles;         // how many fill it
+  uint64_t first_digest;  // where their digests begin in a run's digest table
+
+  bool is_whole_rows() const { return columns.size() == row_bytes; }
 };
 
-// One logical weight: read rows, decode, encode, write. A step without schemes copies bytes: then
-// its "rows" are rows of row_bytes of source part 0.
+// One logical weight: read rows, decode, encode, write to every destination. A step without schemes
+// copies bytes: then its "rows" are rows of row_bytes of source part 0.
 struct Step {
   const Scheme* from = nullptr;
   const Scheme* to = nullptr;
@@ -57,14 +65,17 @@ struct Step {
   // {part, source}.
   std::vector<std::pair<uint32_t, SourceRef>> given;
   std::vector<Destination> destinations;
+  // Disjoint and rising. Tiles do not cross their borders, and every destination's rows are some of
+  // them in a row, so that a tile belongs to a destination as a whole or not at all.
+  std::vector<RowRange> bands;
   uint64_t tile_rows = 0;
   uint64_t first_tile = 0;  // number of its first tile within the Plan
 
   bool is_copy() const { return from == nullptr; }
-  uint64_t tiles() const { return rows == 0 ? 0 : (rows + tile_rows - 1) / tile_rows; }
-  RowRange TileRows(uint64_t tile) const {
-    return {tile * tile_rows, std::min(rows, (tile + 1) * tile_rows)};
-  }
+  uint64_t tiles() const { return TilesBefore(rows); }
+  // Tiles of the bands that end at or before this row.
+  uint64_t TilesBefore(uint64_t row) const;
+  RowRange TileRows(uint64_t tile) const;
 };
 
 struct Plan {
@@ -77,8 +88,9 @@ struct Plan {
   std::vector<Step> steps;          // by source shard and offset: reading is sequential
   uint64_t tiles = 0, digests = 0;
 
-  std::string config;      // OUT/config.json
-  std::string index_name;  // "model.safetensors.index.json"
+  std::string config;                   // OUT/config.json
+  std::string index_name;               // "model.safetensors.index.json"; empty: no index
+  std::vector<std::string> side_files;  // copied from sources[0]
   Ledger ledger;
   std::vector<DropRule> rules;
   std::vector<std::pair<std::string, std::string>> request;  // what shapes bytes, by key
@@ -91,12 +103,17 @@ struct Plan {
   bool saturate = false;  // values beyond F16's range are clipped, not refused
 };
 
-// Sizes of what a tile reads and writes; used alike for buffers, budgets and the executor's cuts.
+// Sizes of what a tile reads and computes; used alike for buffers, budgets and the executor's cuts.
 struct TileShape {
   std::vector<ByteRange> reads;   // by source part, relative to the tensor
-  std::vector<ByteRange> writes;  // by destination part, relative to the part
+  std::vector<ByteRange> writes;  // by part of `to`, relative to the part
 };
 TileShape ShapeOfTile(const Step& step, RowRange rows);
+
+// Where the part of a tile that belongs to a destination lies in the destination's tensor; nullopt
+// if none of it does. `shape` is the tile's.
+std::optional<ByteRange> PlaceInDestination(const Step& step, const Destination& destination,
+                                            RowRange rows, const TileShape& shape);
 
 Digest HashPlan(const Plan& plan);
 

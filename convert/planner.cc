@@ -5,68 +5,20 @@
 #include <tuple>
 
 #include "convert/config_edit.h"
-#include "convert/coverage.h"
+#include "convert/decision.h"
+#include "convert/demo_config.h"
 #include "convert/output_layout.h"
+#include "convert/rank_layout.h"
+#include "convert/source.h"
 #include "formats/json.h"
-#include "formats/model_spec.h"
-#include "quant/quant_args.h"
 
 namespace tessera {
 namespace {
 
-constexpr std::string_view kWeightSuffix = ".weight";
 constexpr std::string_view kIndexName = "model.safetensors.index.json";
 
-// A checkpoint with everything that is known about it before a weight is read.
-struct Source {
-  std::shared_ptr<const Checkpoint> checkpoint;
-  std::shared_ptr<const StorageMap> storage;
-  Json config;
-  QuantArgs quant;
-};
-
-Result<Source> OpenSource(const std::filesystem::path& path, bool no_index) {
-  Source source;
-  TESSERA_ASSIGN(Checkpoint checkpoint, Checkpoint::Open(path, {.allow_no_index = no_index}));
-  if (!checkpoint.config_text()) {
-    return Fail(Error(ErrorCode::kNoConfig, "there is no config.json beside the weights")
-                    .In(checkpoint.dir().string())
-                    .Next("without it the model is unknown: get config.json from where the weights "
-                          "came from"));
-  }
-  const auto within = [&](Error error) {
-    return Fail(std::move(error).Within((checkpoint.dir() / "config.json").string()));
-  };
-  Result<Json> config = ParseJson(*checkpoint.config_text());
-  if (!config) return within(std::move(config).error());
-  Result<QuantArgs> quant = QuantArgs::FromConfig(*config);
-  if (!quant) return within(std::move(quant).error());
-  TESSERA_ASSIGN(StorageMap storage, StorageMap::Of(checkpoint, *quant));
-  source.checkpoint = std::make_shared<Checkpoint>(std::move(checkpoint));
-  source.storage = std::make_shared<StorageMap>(std::move(storage));
-  source.config = *std::move(config);
-  source.quant = *std::move(quant);
-  return source;
-}
-
-// What becomes of one stored weight.
-struct Decision {
-  Action by = Action::kCopied;
-  const Scheme* to = nullptr;            // null: every part is copied as it is
-  std::string_view rule = {};            // of a dropped one
-  const StoredWeight* scales = nullptr;  // --scales-from: the weight whose scales are used
-};
-
-Dtype TargetDtype(CastTo to) {
-  switch (to) {
-    case CastTo::kF16:
-      return Dtype::kF16;
-    case CastTo::kF32:
-      return Dtype::kF32;
-    default:
-      return Dtype::kBF16;
-  }
-}
+// A row of a matrix longer than this is not worth cutting tiles by.
+constexpr uint64_t kMaxCopiedRow = kTileBytes / 8;
 
 std::string_view ConfigDtype(CastTo to) {
   switch (to) {
@@ -84,146 +36,99 @@ class Planner {
   explicit Planner(const Request& request) : request_(request) {}
 
   Result<Plan> Run() {
-    TESSERA_ASSIGN(source_, OpenSource(request_.in, request_.no_index));
-    plan_.sources = {source_.checkpoint};
-    plan_.storage = {source_.storage};
-    TESSERA_ASSIGN(ModelSpec spec, ModelSpec::FromConfig(source_.config));
-    spec_ = std::move(spec);
-    TESSERA_TRY(CheckRequest());
-    if (request_.scales_from) TESSERA_TRY(OpenScales());
+    TESSERA_TRY(OpenSources());
+    TESSERA_TRY(DecideAll());
+    if (ranked()) TESSERA_TRY(CheckRanks());
     plan_.source_actions.assign(source_.checkpoint->tensors().size(), Action::kCopied);
-    for (const StoredWeight* weight : InFileOrder()) TESSERA_TRY(Add(*weight));
+    for (const Decision& decision : decisions_) TESSERA_TRY(Add(decision));
     TESSERA_TRY(Place());
     Count();
+    DescribeRequest();
+    ChooseSideFiles();
+    TESSERA_TRY(EditConfigText());
     plan_.hash = HashPlan(plan_);
     return std::move(plan_);
   }
 
  private:
-  Result<void> CheckRequest() {
-    CompletenessReport report = CheckCompleteness(*spec_, *source_.checkpoint, 1);
-    if (!report.faults.empty()) return Fail(std::move(report.faults.front()));
-    const bool has_mtp =
-        spec_->num_nextn_predict_layers > 0 && report.coverage != Coverage::kMainOnly;
-    if (request_.mtp == MtpMode::kOnly && !has_mtp) {
-      return Fail(Error(ErrorCode::kUnsupported, "this checkpoint has no MTP module to keep")
-                      .In(source_.checkpoint->dir().string()));
-    }
-    if (request_.mtp == MtpMode::kDrop && report.coverage == Coverage::kMtpOnly) {
-      return Fail(Error(ErrorCode::kUnsupported,
-                        "this checkpoint is an MTP module alone: without it nothing would be left")
-                      .In(source_.checkpoint->dir().string()));
-    }
-    return {};
-  }
+  bool ranked() const { return request_.mp != 0; }
 
-  Result<void> OpenScales() {
-    TESSERA_ASSIGN(scales_, OpenSource(*request_.scales_from, request_.no_index));
-    if (scales_->quant.method != QuantMethod::kFp8Block) {
-      return Fail(Error(ErrorCode::kUnsupported, "--scales-from needs a block-FP8 checkpoint")
-                      .In(scales_->checkpoint->dir().string())
-                      .Expected("quantization_config with quant_method fp8"));
+  Result<void> OpenSources() {
+    const CheckpointOptions options{.allow_no_index = request_.no_index};
+    TESSERA_ASSIGN(source_, OpenSource(request_.in, options));
+    plan_.sources = {source_.checkpoint};
+    plan_.storage = {source_.storage};
+    if (request_.scales_from) {
+      TESSERA_ASSIGN(scales_, OpenSource(*request_.scales_from, options));
+      plan_.sources.push_back(scales_->checkpoint);
+      plan_.storage.push_back(scales_->storage);
     }
-    plan_.sources.push_back(scales_->checkpoint);
-    plan_.storage.push_back(scales_->storage);
     return {};
   }
 
   // Reading follows the files from front to back, whatever the order of names.
-  std::vector<const StoredWeight*> InFileOrder() const {
-    std::vector<const StoredWeight*> weights;
-    weights.reserve(source_.storage->weights().size());
-    for (const StoredWeight& weight : source_.storage->weights()) weights.push_back(&weight);
-    std::ranges::sort(weights, {}, [](const StoredWeight* w) {
-      return std::tuple(w->parts[0]->shard, w->parts[0]->offset,
-                        std::string_view(w->parts[0]->info.name()));
+  Result<void> DecideAll() {
+    TESSERA_ASSIGN(const Decider decider,
+                   Decider::Make(request_, source_, scales_ ? &*scales_ : nullptr));
+    if (decider.target()) plan_.schemes.push_back(decider.target());
+    for (const StoredWeight& weight : source_.storage->weights()) {
+      TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
+      decisions_.push_back(decision);
+    }
+    std::ranges::sort(decisions_, {}, [](const Decision& d) {
+      const TensorExtent& main = *d.weight->parts[0];
+      return std::tuple(main.shard, main.offset, std::string_view(main.info.name()));
     });
-    return weights;
+    return {};
   }
 
-  Result<Decision> Decide(const StoredWeight& weight) {
-    const std::string& name = weight.parts[0]->info.name();
-    const std::optional<TensorRole> role = spec_->Parse(name);
-    TESSERA_CHECK(role.has_value());  // CheckCompleteness has refused unknown tensors
-    if (spec_->IsMtp(*role) ? request_.mtp == MtpMode::kDrop : request_.mtp == MtpMode::kOnly) {
-      return Decision{.by = Action::kDropped,
-                      .rule = spec_->IsMtp(*role) ? "mtp-drop" : "mtp-only"};
+  // Every weight is judged before a byte is written.
+  Result<void> CheckRanks() {
+    for (uint32_t rank = 0; rank < request_.mp; ++rank) ranks_.push_back(rank);
+    if (!request_.ranks.empty()) ranks_ = request_.ranks;
+    RankDegrees degrees(*source_.spec);
+    for (const Decision& d : decisions_) {
+      if (d.by == Action::kDropped) continue;
+      const TensorInfo& main = d.weight->parts[0]->info;
+      if (main.shape().size() != 2) continue;
+      std::optional<RankDegrees::Blocks> blocks;
+      const bool stays_fp8 = d.to == nullptr && d.weight->parts.size() > 1;
+      if (stays_fp8 || d.by == Action::kQuantized) {
+        const QuantArgs& args = scales_ ? scales_->quant : source_.quant;
+        blocks = {args.block_rows, args.block_cols};
+      }
+      degrees.Add(main.name(), d.role, main.shape()[0], main.shape()[1], blocks);
     }
-    if (request_.to == CastTo::kStored || weight.scheme == nullptr || role->part == Part::kBuffer) {
-      return Decision{};
-    }
-    if (request_.to == CastTo::kFp8) return DecideFp8(weight, *role);
-    const Dtype dtype = weight.parts[0]->info.dtype();
-    const Dtype target = TargetDtype(request_.to);
-    // F32 stays F32: whoever stored a router bias or a norm wide meant it.
-    if (dtype == target || (dtype == Dtype::kF32 && IsPlainFloat(dtype))) return Decision{};
-    return Decision{.by = IsPlainFloat(dtype) ? Action::kCast : Action::kDequantized,
-                    .to = &PlainScheme(target, request_.saturate)};
+    return degrees.Check(request_.mp);
   }
 
-  Result<Decision> DecideFp8(const StoredWeight& weight, const TensorRole& role) {
-    const TensorInfo& info = weight.parts[0]->info;
-    if (!IsPlainFloat(info.dtype())) {
-      return Fail(Error(ErrorCode::kUnsupported, "the source already holds quantized weights")
-                      .Of(info.name())
-                      .Found(info.Describe())
-                      .Next("cast it to bf16 first, or leave it as it is"));
-    }
-    if (!IsFp8Linear(role)) return Decision{};
-    if (!scales_) return Decision{.by = Action::kQuantized, .to = Fp8Target(128, 128, false)};
-    const StoredWeight* original = FindWeight(*scales_, info.name());
-    if (original == nullptr || original->parts.size() < 2) return Decision{};
-    if (original->rows != weight.rows || original->cols != weight.cols) {
-      return Fail(Error(ErrorCode::kWrongShape, "a weight differs in shape from --scales-from")
-                      .Of(info.name())
-                      .Expected(original->parts[0]->info.Describe())
-                      .Found(info.Describe()));
-    }
-    if (original->parts[1]->info.dtype() != Dtype::kF32) {
-      return Fail(Error(ErrorCode::kUnsupported, "--scales-from takes F32 scales")
-                      .Of(original->parts[1]->info.name())
-                      .Found(original->parts[1]->info.Describe()));
-    }
-    return Decision{.by = Action::kQuantized,
-                    .to = Fp8Target(scales_->quant.block_rows, scales_->quant.block_cols, true),
-                    .scales = original};
-  }
-
-  const Scheme* Fp8Target(uint32_t block_rows, uint32_t block_cols, bool scales_given) {
-    if (fp8_target_ == nullptr) {
-      fp8_target_ = MakeFp8BlockScheme({.block_rows = block_rows,
-                                        .block_cols = block_cols,
-                                        .scale_format = request_.scale_format,
-                                        .scales_given = scales_given});
-      plan_.schemes.push_back(fp8_target_);
-    }
-    return fp8_target_.get();
-  }
-
-  static const StoredWeight* FindWeight(const Source& source, std::string_view name) {
-    const auto& weights = source.storage->weights();
-    const auto it = std::ranges::lower_bound(weights, name, {}, [](const StoredWeight& w) {
-      return std::string_view(w.parts[0]->info.name());
-    });
-    if (it == weights.end() || it->parts[0]->info.name() != name) return nullptr;
-    return &*it;
-  }
-
-  Result<void> Add(const StoredWeight& weight) {
-    TESSERA_ASSIGN(const Decision decision, Decide(weight));
+  Result<void> Add(const Decision& decision) {
+    const StoredWeight& weight = *decision.weight;
+    const bool elsewhere = BelongsToOtherRanks(decision.role);
+    const bool dropped = decision.by == Action::kDropped || elsewhere;
     for (size_t part = 0; part < weight.parts.size(); ++part) {
-      Action action = decision.by;
-      if (part > 0 && decision.to != nullptr) action = Action::kFolded;
+      Action action = dropped ? Action::kDropped : decision.by;
+      if (part > 0 && decision.to != nullptr && !dropped) action = Action::kFolded;
       plan_.source_actions[source_.checkpoint->IndexOf(*weight.parts[part])] = action;
     }
-    if (decision.by == Action::kDropped) {
-      CountDropped(decision.rule, weight.parts.size());
+    if (dropped) {
+      CountDropped(elsewhere ? "other-ranks" : decision.rule, weight.parts.size());
       return {};
     }
-    const uint64_t unit = next_unit_++;
-    if (decision.to != nullptr) return AddTranscode(weight, decision, unit);
-    for (const TensorExtent* part : weight.parts) AddCopy(*part, unit);
+    ++unit_;
+    if (decision.to != nullptr) return AddTranscode(decision);
+    for (const TensorExtent* part : weight.parts) TESSERA_TRY(AddCopy(*part));
     return {};
+  }
+
+  // An expert of which no written rank has a share (--rank).
+  bool BelongsToOtherRanks(const TensorRole& role) const {
+    return ranked() && CutOf(role) == Cut::kOwned &&
+           std::ranges::find(ranks_, Owner(role)) == ranks_.end();
+  }
+
+  uint32_t Owner(const TensorRole& role) const {
+    return OwnerOf(role, source_.spec->n_routed_experts, request_.mp);
   }
 
   void CountDropped(std::string_view rule, uint64_t tensors) {
@@ -239,22 +144,27 @@ class Planner {
     return {.checkpoint = 0, .tensor = source_.checkpoint->IndexOf(extent)};
   }
 
-  void AddCopy(const TensorExtent& extent, uint64_t unit) {
+  Result<void> AddCopy(const TensorExtent& extent) {
     const TensorInfo& info = extent.info;
     Step step;
     // Matrices are copied by whole rows, so that slices can be cut; anything else byte by byte.
     const uint64_t rows = info.shape().size() < 2 ? 0 : info.shape()[0];
     const bool by_rows =
-        rows != 0 && info.bytes() % rows == 0 && info.bytes() / rows <= kTileBytes / 8;
+        rows != 0 && info.bytes() % rows == 0 && (ranked() || info.bytes() / rows <= kMaxCopiedRow);
     step.rows = by_rows ? rows : info.bytes();
     step.cols = 1;
     step.row_bytes = by_rows ? info.bytes() / rows : 1;
     step.sources = {Ref(extent)};
-    Append(std::move(step),
-           {UnplacedTensor{info, Action::kCopied, extent.shard, extent.offset, unit}});
+    const std::optional<TensorRole> role = source_.spec->Parse(info.name());
+    TESSERA_CHECK(role.has_value());
+    SetBands(step, *role);
+    TESSERA_TRY(AddDestinations(step, 0, *role, info, step.row_bytes, Action::kCopied, extent));
+    plan_.steps.push_back(std::move(step));
+    return {};
   }
 
-  Result<void> AddTranscode(const StoredWeight& weight, const Decision& decision, uint64_t unit) {
+  Result<void> AddTranscode(const Decision& decision) {
+    const StoredWeight& weight = *decision.weight;
     const TensorExtent& main = *weight.parts[0];
     Step step;
     step.from = weight.scheme;
@@ -267,37 +177,30 @@ class Planner {
           {1,
            {.checkpoint = 1, .tensor = scales_->checkpoint->IndexOf(*decision.scales->parts[1])}}};
     }
-    std::vector<UnplacedTensor> outputs;
-    for (const PartSpec& part : decision.to->Parts(weight.rows, weight.cols)) {
-      std::string name = main.info.name();
-      if (name.ends_with(kWeightSuffix)) {
-        name = name.substr(0, name.size() - kWeightSuffix.size()) + part.suffix;
-      }
+    SetBands(step, decision.role);
+    const std::vector<PartSpec> parts = decision.to->Parts(weight.rows, weight.cols);
+    for (uint32_t part = 0; part < parts.size(); ++part) {
+      TensorRole role = decision.role;
+      if (part > 0) role.part = Part::kScaleInv;
       // A vector stays a vector: schemes see it as a matrix of one column.
-      const bool same_shape = part.suffix == kWeightSuffix;
-      TESSERA_ASSIGN(TensorInfo info,
-                     TensorInfo::Make(std::move(name), part.dtype,
-                                      same_shape ? main.info.shape() : part.shape));
-      outputs.push_back({std::move(info), decision.by, main.shard, main.offset, unit});
+      const Shape& shape = part == 0 ? main.info.shape() : parts[part].shape;
+      TESSERA_ASSIGN(const TensorInfo whole,
+                     TensorInfo::Make(source_.spec->NameOf(role), parts[part].dtype, shape));
+      const uint64_t part_rows = parts[part].shape[0];
+      const uint64_t row_bytes = part_rows == 0 ? 1 : whole.bytes() / part_rows;
+      TESSERA_TRY(AddDestinations(step, part, role, whole, row_bytes, decision.by, main));
     }
-    Append(std::move(step), std::move(outputs));
+    plan_.steps.push_back(std::move(step));
     return {};
   }
 
-  void Append(Step step, std::vector<UnplacedTensor> outputs) {
-    CutTiles(step);
-    for (uint32_t part = 0; part < outputs.size(); ++part) {
-      // `tensor` is the unplaced number until Place().
-      step.destinations.push_back({.tensor = static_cast<uint32_t>(unplaced_.size()),
-                                   .part = part,
-                                   .rows = {0, step.rows},
-                                   .first_digest = 0});
-      unplaced_.push_back(std::move(outputs[part]));
+  // Where tiles may be cut, and how large they are.
+  void SetBands(Step& step, const TensorRole& role) const {
+    if (ranked() && CutOf(role) == Cut::kRows) {
+      for (const uint32_t rank : ranks_) step.bands.push_back(RowsOf(step, rank));
+    } else {
+      step.bands = {{0, step.rows}};
     }
-    plan_.steps.push_back(std::move(step));
-  }
-
-  static void CutTiles(Step& step) {
     const uint64_t quantum =
         step.is_copy() ? 1 : std::lcm(step.from->row_quantum(), step.to->row_quantum());
     const TileShape probe = ShapeOfTile(step, {0, std::min(step.rows, quantum)});
@@ -307,9 +210,60 @@ class Planner {
     step.tile_rows = std::max<uint64_t>(1, kTileBytes / std::max<uint64_t>(1, bytes)) * quantum;
   }
 
+  RowRange RowsOf(const Step& step, uint32_t rank) const {
+    const uint64_t rows = step.rows / request_.mp;
+    return {rank * rows, (rank + 1) * rows};
+  }
+
+  // Adds the tensors that part `part` of the step becomes: one, or one for each rank that has a
+  // share.
+  Result<void> AddDestinations(Step& step, uint32_t part, const TensorRole& role,
+                               const TensorInfo& whole, uint64_t row_bytes, Action by,
+                               const TensorExtent& home) {
+    Destination d{.tensor = 0,
+                  .part = part,
+                  .rows = {0, step.rows},
+                  .columns = {0, row_bytes},
+                  .row_bytes = row_bytes,
+                  .first_tile = 0,
+                  .tiles = 0,
+                  .first_digest = 0};
+    if (!ranked()) {
+      AddDestination(step, d, {whole, by, home.shard, home.offset, unit_});
+      return {};
+    }
+    const Cut cut = CutOf(role);
+    for (uint32_t i = 0; i < ranks_.size(); ++i) {
+      const uint32_t rank = ranks_[i];
+      Shape shape = whole.shape();
+      if (cut == Cut::kOwned && Owner(role) != rank) continue;
+      if (cut == Cut::kRows) {
+        shape[0] /= request_.mp;
+        d.rows = RowsOf(step, rank);
+      } else if (cut == Cut::kColumns) {
+        shape[1] /= request_.mp;
+        const uint64_t columns = row_bytes / request_.mp;
+        d.columns = {rank * columns, (rank + 1) * columns};
+      }
+      TESSERA_ASSIGN(TensorInfo info,
+                     TensorInfo::Make(source_.spec->NameOf(role, NameStyle::kDeepSeek),
+                                      whole.dtype(), std::move(shape)));
+      AddDestination(step, d, {std::move(info), by, i, 0, unit_});
+    }
+    return {};
+  }
+
+  void AddDestination(Step& step, Destination d, UnplacedTensor tensor) {
+    d.tensor = static_cast<uint32_t>(unplaced_.size());  // its unplaced number, until Place()
+    step.destinations.push_back(d);
+    unplaced_.push_back(std::move(tensor));
+  }
+
   Result<void> Place() {
-    TESSERA_ASSIGN(OutputLayout layout, LayOut(unplaced_, source_.checkpoint->shards(),
-                                               request_.shard_size, SafetensorsContainer()));
+    TESSERA_ASSIGN(OutputLayout layout, ranked()
+                                            ? LayOutRanks(unplaced_, ranks_, request_.mp)
+                                            : LayOut(unplaced_, source_.checkpoint->shards(),
+                                                     request_.shard_size, SafetensorsContainer()));
     plan_.files = std::move(layout.files);
     plan_.tensors = std::move(layout.tensors);
     for (Step& step : plan_.steps) {
@@ -323,22 +277,22 @@ class Planner {
       step.first_tile = plan_.tiles;
       plan_.tiles += step.tiles();
       for (Destination& d : step.destinations) {
+        d.first_tile = step.TilesBefore(d.rows.begin);
+        d.tiles = step.TilesBefore(d.rows.end) - d.first_tile;
         d.first_digest = plan_.digests;
-        plan_.digests += step.tiles();
+        plan_.digests += d.tiles;
       }
     }
     for (const Action action : plan_.source_actions) ++plan_.ledger[action];
     for (const PlanTensor& tensor : plan_.tensors) plan_.payload_bytes += tensor.info.bytes();
     for (const PlanFile& file : plan_.files) plan_.file_bytes += file.bytes;
-    plan_.index_name = kIndexName;
     plan_.saturate = request_.saturate;
-    DescribeRequest();
-    EditConfigText();
   }
 
   void DescribeRequest() {
     auto& request = plan_.request;
     request.emplace_back("mtp", Name(request_.mtp));
+    request.emplace_back("to", Name(request_.to));
     if (request_.saturate) request.emplace_back("saturate", "true");
     if (request_.to == CastTo::kFp8) {
       request.emplace_back("scale_format",
@@ -351,11 +305,35 @@ class Planner {
     if (request_.shard_size != 0) {
       request.emplace_back("shard_size", std::to_string(request_.shard_size));
     }
-    request.emplace_back("to", Name(request_.to));
+    if (ranked()) {
+      request.emplace_back("mp", std::to_string(request_.mp));
+      std::string ranks;
+      for (const uint32_t rank : request_.ranks) {
+        ranks += (ranks.empty() ? "" : ",") + std::to_string(rank);
+      }
+      if (!ranks.empty()) request.emplace_back("ranks", ranks);
+    }
     std::ranges::sort(request);
   }
 
-  void EditConfigText() {
+  // The demo reads its own config and a tokenizer; a Hugging Face folder keeps everything.
+  void ChooseSideFiles() {
+    for (const std::string& name : source_.checkpoint->side_files()) {
+      if (!ranked() || name.find("token") != std::string::npos) plan_.side_files.push_back(name);
+    }
+    if (!ranked()) plan_.index_name = kIndexName;
+  }
+
+  Result<void> EditConfigText() {
+    if (ranked()) {
+      const bool fp8 = request_.to == CastTo::kFp8 || (request_.to == CastTo::kStored &&
+                                                       source_.quant.method != QuantMethod::kNone);
+      const bool ue8m0 = request_.to == CastTo::kFp8 ? request_.scale_format == ScaleFormat::kUe8m0
+                                                     : source_.quant.ue8m0;
+      TESSERA_ASSIGN(const Json demo, DemoConfig(source_.config, *source_.spec, fp8, ue8m0));
+      plan_.config = RenderJson(demo);
+      return {};
+    }
     ConfigEdits edits;
     edits.set_quantization = request_.to != CastTo::kStored;
     const bool cast = plan_.ledger[Action::kCast] + plan_.ledger[Action::kDequantized] > 0;
@@ -365,6 +343,7 @@ class Planner {
       edits.quantization = scales_ ? scales_->config.at("quantization_config") : Fp8Config();
     }
     plan_.config = RenderJson(EditConfig(std::move(source_.config), edits));
+    return {};
   }
 
   Json Fp8Config() const {
@@ -378,10 +357,10 @@ class Planner {
   Plan plan_;
   Source source_;
   std::optional<Source> scales_;
-  std::optional<ModelSpec> spec_;
-  std::shared_ptr<const Scheme> fp8_target_;
+  std::vector<Decision> decisions_;
+  std::vector<uint32_t> ranks_;  // that are written; empty unless ranked
   std::vector<UnplacedTensor> unplaced_;
-  uint64_t next_unit_ = 0;
+  uint64_t unit_ = 0;
 };
 
 }  // namespace

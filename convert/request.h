@@ -6,8 +6,10 @@
 #include <filesystem>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "formats/model_spec.h"
+#include "formats/result.h"
 #include "quant/scheme.h"
 
 namespace tessera {
@@ -27,9 +29,11 @@ struct Request {
   bool saturate = false;                             // with kF16
   MtpMode mtp = MtpMode::kKeep;
   uint64_t shard_size = 0;  // 0: shards as in the source
-  bool no_index = false;    // accept several shards without an index
-  bool sha256 = false;      // whole-file SHA-256 in the manifest
-  bool force = false;       // replace an output that tessera wrote
+  uint32_t mp = 0;          // 0: not cut; else model-parallel ranks as DeepSeek's demo loads them
+  std::vector<uint32_t> ranks;  // with mp: only these, rising; empty: all
+  bool no_index = false;        // accept several shards without an index
+  bool sha256 = false;          // whole-file SHA-256 in the manifest
+  bool force = false;           // replace an output that tessera wrote
 };
 
 // How to run it. None of these may change an output byte.
@@ -38,6 +42,10 @@ struct RunOptions {
   uint64_t memory = uint64_t{256} << 20;     // for buffers
   bool rehearse = false;                     // do everything, discard the output
   const std::atomic<int>* signal = nullptr;  // non-zero: stop soon, keeping what is done
+
+  bool Stopped() const { return signal != nullptr && *signal != 0; }
+  // kInterrupted or kTerminated once the signal has come.
+  Result<void> CheckStop() const;
 };
 
 }  // namespace tessera

@@ -38,7 +38,7 @@ std::string RenderIndex(const Plan& plan) {
   return text + "\n  }\n}\n";
 }
 
-Result<std::string> Sha256Of(const fs::path& path) {
+Result<std::string> Sha256Of(const fs::path& path, const StopCheck& check) {
   TESSERA_ASSIGN(const File file, File::OpenRead(path));
   TESSERA_ASSIGN(const FileIdentity identity, file.Identity());
   std::vector<std::byte> buffer(std::min<uint64_t>(identity.size, kTileBytes));
@@ -46,6 +46,7 @@ Result<std::string> Sha256Of(const fs::path& path) {
   for (uint64_t at = 0; at < identity.size; at += buffer.size()) {
     const auto chunk =
         std::span(buffer).first(std::min<uint64_t>(buffer.size(), identity.size - at));
+    TESSERA_TRY(check());
     TESSERA_TRY(file.ReadAt(at, chunk));
     hash.Update(chunk);
   }
@@ -56,7 +57,6 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& e
   std::vector<ManifestTensor> tensors;
   tensors.reserve(plan.tensors.size());
   for (const Step& step : plan.steps) {
-    const TileShape first_tile = ShapeOfTile(step, step.TileRows(0));
     for (const Destination& d : step.destinations) {
       const PlanTensor& planned = plan.tensors[d.tensor];
       ManifestTensor& t = tensors.emplace_back();
@@ -64,8 +64,11 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& e
       t.file = plan.files[planned.file].name;
       t.dtype = planned.info.dtype();
       t.shape = planned.info.shape();
-      t.tile_bytes = first_tile.writes[d.part].size();
-      t.digest = Combine(std::span(execution.digests).subspan(d.first_digest, step.tiles()));
+      if (d.tiles != 0) {
+        const RowRange first = step.TileRows(d.first_tile);
+        t.tile_bytes = PlaceInDestination(step, d, first, ShapeOfTile(step, first))->size();
+      }
+      t.digest = Combine(std::span(execution.digests).subspan(d.first_digest, d.tiles));
       for (const SourceRef& ref : step.sources) {
         t.from.push_back(plan.sources[ref.checkpoint]->tensors()[ref.tensor].info.name());
       }
@@ -77,8 +80,8 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& e
   return tensors;
 }
 
-Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, bool sha256,
-                                                const fs::path& out) {
+Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, bool sha256, const fs::path& out,
+                                                const StopCheck& check) {
   std::vector<ManifestFile> files;
   for (const PlanFile& planned : plan.files) {
     ManifestFile& file = files.emplace_back();
@@ -86,33 +89,47 @@ Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, bool sha256,
     file.bytes = planned.bytes;
     file.header = Xxh3(planned.header);
     if (sha256) {
-      TESSERA_ASSIGN(file.sha256, Sha256Of(out / planned.name));
+      TESSERA_ASSIGN(file.sha256, Sha256Of(out / planned.name, check));
     }
   }
   return files;
 }
 
+// `below` inside `out`, each level durable before anything is put into it.
+Result<void> MakeFolders(const fs::path& out, const fs::path& below) {
+  fs::path path = out;
+  for (const fs::path& name : below) {
+    std::error_code error;
+    const bool made = fs::create_directory(path / name, error);
+    if (error)
+      return Fail(SystemError(ErrorCode::kWriteFailed, "making", path / name, error.value()));
+    if (made) TESSERA_TRY(SyncDirectory(path));
+    path /= name;
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256,
-                  const OutputDir& dir) {
+Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, const OutputDir& dir,
+                  const StopCheck& check) {
   Manifest manifest;
   const Checkpoint& source = *plan.sources[0];
-  for (const std::string& name : source.side_files()) {
+  TESSERA_ASSIGN(manifest.files, DescribeFiles(plan, sha256, dir.path(), check));
+  for (const std::string& name : plan.side_files) {
     const fs::path target = dir.path() / name;
-    std::error_code error;
-    fs::create_directories(target.parent_path(), error);
-    if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "making", target, error.value()));
+    TESSERA_TRY(MakeFolders(dir.path(), fs::path(name).parent_path()));
     TESSERA_ASSIGN(const CopiedFile copy,
-                   CopyFileAtomically(source.dir() / name, target, dir.staging()));
+                   CopyFileAtomically(source.dir() / name, target, dir.staging(), check));
     manifest.side_files.push_back({name, copy.bytes, copy.digest});
   }
+  TESSERA_TRY(check());
   const auto write = [&](const std::string& name, const std::string& text) {
     manifest.side_files.push_back({name, text.size(), Xxh3(text)});
     return WriteFileAtomically(dir.path() / name, text, dir.staging());
   };
   TESSERA_TRY(write("config.json", plan.config));
-  TESSERA_TRY(write(plan.index_name, RenderIndex(plan)));
+  if (!plan.index_name.empty()) TESSERA_TRY(write(plan.index_name, RenderIndex(plan)));
   std::ranges::sort(manifest.side_files, {}, &ManifestSideFile::name);
 
   manifest.tool_version = kVersion;
@@ -125,7 +142,6 @@ Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256,
   manifest.tile_bytes = kTileBytes;
   manifest.ledger = plan.ledger;
   manifest.rules = plan.rules;
-  TESSERA_ASSIGN(manifest.files, DescribeFiles(plan, sha256, dir.path()));
   manifest.tensors = DescribeTensors(plan, execution);
   return WriteFileAtomically(dir.path() / kManifestName, RenderManifest(manifest), dir.staging());
 }

@@ -37,4 +37,9 @@ const Container& SafetensorsContainer() {
   return container;
 }
 
+const Container& BareSafetensorsContainer() {
+  static const Safetensors container(SafetensorsMetadata{});
+  return container;
+}
+
 }  // namespace tessera

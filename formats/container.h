@@ -31,4 +31,7 @@ class Container {
 // Hugging Face shards: `__metadata__: {"format":"pt"}`, which loaders insist on.
 const Container& SafetensorsContainer();
 
+// The same without metadata, as `safetensors.torch.save_file` writes a dictionary of tensors.
+const Container& BareSafetensorsContainer();
+
 }  // namespace tessera

@@ -264,6 +264,11 @@ Result<Manifest> ParseManifest(std::string_view text) {
   if (reader.schema != kSchema) return bad("schema " + std::to_string(reader.schema));
   Manifest& m = reader.manifest;
   if (m.tool_version.empty() || m.files.empty()) return bad("keys missing");
+  const auto stays_inside = [](const auto& file) { return StaysInside(file.name); };
+  if (!std::ranges::all_of(m.files, stays_inside) ||
+      !std::ranges::all_of(m.side_files, stays_inside)) {
+    return bad("a file name that leads out of the folder");
+  }
   const auto strictly_rising = [](const auto& items) {
     return std::ranges::adjacent_find(
                items, [](const auto& a, const auto& b) { return a.name >= b.name; }) == items.end();

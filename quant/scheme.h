@@ -63,10 +63,11 @@ class Scheme {
   // Parts in a fixed order, the weight's own codes first.
   virtual std::vector<PartSpec> Parts(uint64_t rows, uint64_t cols) const = 0;
 
-  // Rows are decoded and encoded in multiples of this, except at the end of the matrix.
+  // Rows are encoded in multiples of this, except at the end of the matrix. Decoding may begin
+  // anywhere.
   virtual uint64_t row_quantum() const = 0;
 
-  // The bytes of part `part` that rows [begin, end) need or fill; begin is a multiple of
+  // The bytes of part `part` that rows [begin, end) need or fill; to fill, begin is a multiple of
   // row_quantum().
   virtual ByteRange PartBytes(size_t part, uint64_t rows, uint64_t cols, RowRange range) const = 0;
 
@@ -103,7 +104,7 @@ std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args);
 
 // Rows from one scheme to another in one go: a fused kernel where there is one (block FP8 to BF16,
 // F16, F32; plain to plain), else through F32 scratch in cache. Same bits either way. `range`
-// begins at a multiple of both quanta.
+// begins at a multiple of to's quantum.
 void Transcode(const Scheme& from, std::span<const std::span<const std::byte>> source,
                const Scheme& to, std::span<const std::span<std::byte>> target, uint64_t rows,
                uint64_t cols, RowRange range, ValueStats& stats);

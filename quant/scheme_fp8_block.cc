@@ -27,7 +27,7 @@ std::vector<PartSpec> Fp8BlockScheme::Parts(uint64_t rows, uint64_t cols) const 
 }
 
 ByteRange Fp8BlockScheme::PartBytes(size_t part, uint64_t, uint64_t cols, RowRange range) const {
-  TESSERA_CHECK(part < 2 && range.begin % args_.block_rows == 0);
+  TESSERA_CHECK(part < 2);
   if (part == 0) return {range.begin * cols, range.end * cols};
   const uint64_t row_bytes = ScaleCols(cols) * (BitsOf(args_.scale) / 8);
   const uint64_t end = (range.end + args_.block_rows - 1) / args_.block_rows;
@@ -59,13 +59,14 @@ void Fp8BlockScheme::DecodeRowsTo(const PlainFloatScheme& to,
   if (cols == 0) return;
   std::vector<float> scales(ScaleCols(cols));
   const std::byte* scale_bytes = parts[1].data();
-  for (uint64_t row = range.begin; row < range.end; row += args_.block_rows) {
+  for (uint64_t row = range.begin, next; row < range.end; row = next) {
+    next = std::min<uint64_t>(range.end, (row / args_.block_rows + 1) * args_.block_rows);
     ReadScales(scale_bytes, scales);
     scale_bytes += scales.size() * (BitsOf(args_.scale) / 8);
     const uint64_t first = (row - range.begin) * cols;
     const kernels::Fp8Rows block{
         reinterpret_cast<const uint8_t*>(parts[0].data()) + first,
-        std::min<uint64_t>(args_.block_rows, range.end - row),
+        next - row,
         cols,
         scales.data(),
         args_.block_cols,
@@ -104,7 +105,7 @@ void Fp8BlockScheme::EncodeRowsFrom(const RowSource& row, uint64_t rows, uint64_
                                     RowRange range, std::span<const std::span<std::byte>> parts,
                                     ValueStats& stats) const {
   TESSERA_CHECK(args_.code == Dtype::kF8E4M3 && args_.scale == Dtype::kF32);
-  TESSERA_CHECK(parts.size() == 2);
+  TESSERA_CHECK(parts.size() == 2 && range.begin % args_.block_rows == 0);
   CheckParts(rows, cols, range, parts[0].size(), parts[1].size());
   if (cols == 0) return;
   std::vector<float> scales(ScaleCols(cols));

@@ -17,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kChunk = uint64_t{1} << 20;
+constexpr uint64_t kMaxTiles = uint64_t{1} << 24;  // of one tensor: bounds what a manifest can cost
 
 class ManifestCheck {
  public:
@@ -35,6 +36,13 @@ class ManifestCheck {
     }
     checkpoint_.emplace(*std::move(opened));
     for (const ManifestFile& file : manifest_.files) CheckHeader(file);
+    for (const std::string& name : checkpoint_->side_files()) {
+      const auto it =
+          std::ranges::lower_bound(manifest_.side_files, name, {}, &ManifestSideFile::name);
+      if (it == manifest_.side_files.end() || it->name != name) {
+        Fault("", name, "the file is not in the manifest");
+      }
+    }
     MatchNames();
     HashTensors();
     if (Stopped()) {
@@ -150,7 +158,10 @@ class ManifestCheck {
     std::vector<Digest> tiles;
     thread_local std::vector<std::byte> buffer(kChunk);
     const uint64_t bytes = extent.info.bytes();
-    const uint64_t tile = std::max<uint64_t>(1, tensor.tile_bytes);
+    const uint64_t tile = tensor.tile_bytes;
+    if (bytes != 0 && (tile == 0 || bytes / tile > kMaxTiles)) {
+      return "the manifest gives it tiles of " + std::to_string(tile) + " bytes, which cannot be";
+    }
     for (uint64_t begin = 0; begin < bytes; begin += tile) {
       const uint64_t end = std::min(bytes, begin + tile);
       Xxh3Stream hash;

@@ -1,0 +1,45 @@
+#include "convert/source.h"
+
+#include <algorithm>
+
+namespace tessera {
+
+const StoredWeight* Source::FindWeight(std::string_view name) const {
+  const auto& weights = storage->weights();
+  const auto it = std::ranges::lower_bound(weights, name, {}, [](const StoredWeight& w) {
+    return std::string_view(w.parts[0]->info.name());
+  });
+  return it == weights.end() || it->parts[0]->info.name() != name ? nullptr : &*it;
+}
+
+Result<Source> OpenSource(const std::filesystem::path& path, const CheckpointOptions& options) {
+  Source source;
+  TESSERA_ASSIGN(Checkpoint checkpoint, Checkpoint::Open(path, options));
+  if (!checkpoint.config_text()) {
+    return Fail(Error(ErrorCode::kNoConfig, "there is no config.json beside the weights")
+                    .In(checkpoint.dir().string())
+                    .Next("without it the model is unknown: get config.json from where the weights "
+                          "came from"));
+  }
+  const auto within = [&](Error error) {
+    return Fail(std::move(error).Within((checkpoint.dir() / "config.json").string()));
+  };
+  Result<Json> config = ParseJson(*checkpoint.config_text());
+  if (!config) return within(std::move(config).error());
+  Result<QuantArgs> quant = QuantArgs::FromConfig(*config);
+  if (!quant) return within(std::move(quant).error());
+  Result<ModelSpec> spec = ModelSpec::FromConfig(*config);
+  if (!spec) return within(std::move(spec).error());
+  TESSERA_ASSIGN(StorageMap storage, StorageMap::Of(checkpoint, *quant));
+  CompletenessReport report = CheckCompleteness(*spec, checkpoint, 1);
+  if (!report.faults.empty()) return Fail(std::move(report.faults.front()));
+  source.checkpoint = std::make_shared<Checkpoint>(std::move(checkpoint));
+  source.storage = std::make_shared<StorageMap>(std::move(storage));
+  source.config = *std::move(config);
+  source.quant = *std::move(quant);
+  source.spec = std::make_shared<ModelSpec>(*std::move(spec));
+  source.coverage = report.coverage;
+  return source;
+}
+
+}  // namespace tessera

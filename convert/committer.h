@@ -2,6 +2,7 @@
 // files that are whole. Runs on a thread of its own, so that writing goes on while the disk syncs.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -35,11 +36,13 @@ class Committer {
   // Commits what waits, stops the thread. The first failure, if there was one.
   std::optional<Error> Finish();
 
-  // Drops what waits and returns as soon as the commit under way is done: a stop must not wait for
-  // the disk. The next run makes those tiles again.
-  std::optional<Error> Abandon();
+  // The same within about half a second: what cannot be committed in that time is dropped, and the
+  // next run makes those tiles again. A stop must not wait for a slow disk.
+  std::optional<Error> FinishSoon();
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   void Run();
   std::vector<Written> TakeBatch();
   Result<void> Commit(const std::vector<Written>& batch);
@@ -53,6 +56,7 @@ class Committer {
   std::deque<Written> waiting_;
   uint64_t waiting_bytes_ = 0;
   bool closed_ = false;
+  Clock::time_point deadline_ = Clock::time_point::max();
   std::optional<Error> failure_;
   std::thread thread_;
 };

@@ -68,7 +68,13 @@ Result<Decision> Decider::Decide(const StoredWeight& weight) const {
     decision.rule = "stray-buffer";
     return decision;
   }
-  if (request_->to == CastTo::kStored || weight.scheme == nullptr) return decision;
+  if (request_->to == CastTo::kStored) return decision;
+  if (weight.scheme == nullptr) {
+    return Fail(Error(ErrorCode::kUnsupported, "a weight of a type that cannot be decoded")
+                    .Of(info.name())
+                    .Expected("F32, F16, BF16, or F8_E4M3 or F8_E5M2 with its scales")
+                    .Found(info.Describe()));
+  }
   if (request_->to == CastTo::kFp8) {
     TESSERA_TRY(DecideFp8(decision));
     return decision;

@@ -152,7 +152,7 @@ class Executor {
     if (committer_) {
       // A failed commit stops the writers, so their failures, if any, are its consequences.
       std::optional<Error> failure =
-          options_.Stopped() ? committer_->Abandon() : committer_->Finish();
+          options_.Stopped() ? committer_->FinishSoon() : committer_->Finish();
       if (failure) return Fail(*std::move(failure));
     }
     if (std::optional<Error> failure = failure_.Take()) return Fail(*std::move(failure));

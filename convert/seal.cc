@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "formats/file.h"
@@ -76,7 +77,11 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& e
       t.nan_codes = execution.stats[static_cast<size_t>(&step - plan.steps.data())].nan_codes;
     }
   }
-  std::ranges::sort(tensors, {}, &ManifestTensor::name);
+  std::ranges::sort(tensors, {}, [&](const ManifestTensor& t) {
+    // Rank files share their tensors' names.
+    return std::tuple(plan.index_name.empty() ? std::string_view(t.file) : std::string_view(),
+                      std::string_view(t.name));
+  });
   return tensors;
 }
 

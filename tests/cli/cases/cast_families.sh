@@ -20,9 +20,8 @@ assert set(made) == set(source) - scales
 for name, (dtype, shape, data) in made.items():
     was, was_shape, _ = source[name]
     assert shape == was_shape, name
-    # What is F32 stays so: router biases, V3.2's norms. K2's stray inv_freq is nobody's weight.
-    stays = was == "F32" or name.endswith(".inv_freq")
-    assert dtype == (was if stays else os.environ["TYPE"]), (name, was, dtype)
+    # What is F32 stays so: router biases, V3.2's norms.
+    assert dtype == ("F32" if was == "F32" else os.environ["TYPE"]), (name, was, dtype)
     if was == dtype:
         assert data == source[name][2], name
 PY

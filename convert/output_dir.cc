@@ -261,7 +261,7 @@ Result<void> OutputDir::WriteNames(const std::vector<std::string>& names) const 
 Result<void> OutputDir::Remove(const std::function<bool(const std::string&)>& chosen) {
   std::vector<std::string> names;
   std::ranges::copy_if(present_, std::back_inserter(names), chosen);
-  std::ranges::stable_partition(names, [](const std::string& name) {
+  std::ranges::partition(names, [](const std::string& name) {
     return name == kManifestName || name.ends_with(".index.json");
   });
   std::error_code error;

@@ -19,9 +19,9 @@ std::vector<uint32_t> UsedShards(std::span<const UnplacedTensor> tensors,
   for (uint32_t shard = 0; shard < shards.size(); ++shard) {
     if (used[shard]) homes.push_back(shard);
   }
-  std::ranges::stable_sort(homes, {}, [&](uint32_t shard) {
+  std::ranges::sort(homes, {}, [&](uint32_t shard) {
     const std::optional<ShardName> name = ParseShardName(shards[shard].name);
-    return name ? name->number : 0;
+    return std::pair(name ? name->number : 0, shard);
   });
   return homes;
 }
@@ -139,7 +139,7 @@ Result<OutputLayout> LayOut(std::span<const UnplacedTensor> tensors, std::span<c
   for (uint32_t i = 0; i < tensors.size(); ++i) members[file_of[i]].push_back(i);
   if (shard_size == 0) {
     for (std::vector<uint32_t>& m : members) {
-      std::ranges::stable_sort(m, {}, [&](uint32_t i) { return tensors[i].home_offset; });
+      std::ranges::sort(m, {}, [&](uint32_t i) { return std::pair(tensors[i].home_offset, i); });
     }
   }
 

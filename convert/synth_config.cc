@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "convert/coverage.h"
 #include "convert/released_configs.h"
 #include "convert/synth_layout.h"
 #include "formats/model_spec.h"

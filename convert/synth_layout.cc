@@ -5,6 +5,9 @@
 #include <span>
 #include <utility>
 
+#include "convert/coverage.h"
+#include "formats/shard_name.h"
+
 namespace tessera {
 namespace {
 
@@ -131,37 +134,14 @@ SynthLayout Cut(std::span<const Item> items, uint64_t shard_elements, bool split
 }
 
 // K2 numbers its files without padding; DeepSeek pads to five digits of six.
-std::string ShardName(Family family, size_t number, size_t count) {
-  const auto padded = [](size_t n, size_t digits) {
-    const std::string text = std::to_string(n);
-    return std::string(digits - std::min(digits, text.size()), '0') + text;
-  };
-  const bool plain = family == Family::kK2;
-  return "model-" + padded(number, plain ? 0 : 5) + "-of-" + padded(count, plain ? 0 : 6) +
-         ".safetensors";
+std::string FileName(Family family, size_t number, size_t count) {
+  ShardName name{.prefix = "model", .number = number, .count = count};
+  name.count_width = 6;
+  if (family == Family::kK2) name.number_width = name.count_width = 1;
+  return ToString(name);
 }
 
 }  // namespace
-
-bool IsFp8Linear(const TensorRole& role) {
-  if (role.part != Part::kWeight) return false;
-  switch (role.module) {
-    case Module::kQ:
-    case Module::kQA:
-    case Module::kQB:
-    case Module::kKvA:
-    case Module::kKvB:
-    case Module::kO:
-    case Module::kIndexerWqB:
-    case Module::kIndexerWk:
-    case Module::kGateProj:
-    case Module::kUpProj:
-    case Module::kDownProj:
-      return true;
-    default:
-      return false;
-  }
-}
 
 Result<SynthLayout> LayOutSynth(const ModelSpec& spec, const SynthRequest& request,
                                 SynthFormat format) {
@@ -175,7 +155,7 @@ Result<SynthLayout> LayOutSynth(const ModelSpec& spec, const SynthRequest& reque
     layout = Cut(items, limit, request.quirks);
   }
   for (size_t i = 0; i < layout.shards.size(); ++i) {
-    layout.shards[i].name = ShardName(spec.family(), i + 1, layout.shards.size());
+    layout.shards[i].name = FileName(spec.family(), i + 1, layout.shards.size());
   }
   return layout;
 }

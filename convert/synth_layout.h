@@ -34,8 +34,4 @@ struct SynthLayout {
 Result<SynthLayout> LayOutSynth(const ModelSpec& spec, const SynthRequest& request,
                                 SynthFormat format);
 
-// Whether DeepSeek stores this weight in FP8: every linear but router, eh_proj, the indexer's
-// weights_proj, embeddings and head.
-bool IsFp8Linear(const TensorRole& role);
-
 }  // namespace tessera

@@ -55,9 +55,9 @@ void AddCast(CLI::App& app, Session& session) {
       "fp8\n"
       "the linears that DeepSeek quantizes are stored in 128x128 blocks; --scales-from gives back "
       "the\n"
-      "codes of the checkpoint that IN was cast from. A run that was stopped, however, is finished "
-      "by\n"
-      "the same command.");
+      "codes of the checkpoint that IN was cast from. A run that was stopped is finished by the "
+      "same\n"
+      "command.");
   auto options = std::make_shared<CastOptions>();
   options->verb = "cast";
   AddConversionOptions(verb, *options);

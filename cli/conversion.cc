@@ -9,6 +9,7 @@
 #include "cli/signals.h"
 #include "convert/convert.h"
 #include "convert/planner.h"
+#include "convert/preflight.h"
 
 namespace tessera::cli {
 namespace {
@@ -139,6 +140,7 @@ Result<uint64_t> ParseBytes(const std::string& option, const std::string& text) 
   };
   constexpr Unit kUnits[] = {{"", 1},
                              {"B", 1},
+                             {"kB", 1000},
                              {"KB", 1000},
                              {"MB", 1'000'000},
                              {"GB", 1'000'000'000},
@@ -206,6 +208,7 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   TESSERA_ASSIGN(const Plan plan, MakePlan(options.request));
   TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan, options.run));
   if (options.dry_run) {
+    TESSERA_TRY(CheckApart(options.request.out, plan));
     PrintPlan(plan, buffers, terminal);
     return Outcome::kDone;
   }

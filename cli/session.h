@@ -32,7 +32,7 @@ CLI::App& AddVerb(CLI::App& app, Session& session, const std::string& name,
 
 // `run` is called as run(options, terminal); the options live as long as the verb.
 template <class Options>
-void SetAction(CLI::App& verb, Session& session, std::shared_ptr<Options> options,
+void SetAction(CLI::App& verb, Session& session, const std::shared_ptr<Options>& options,
                Result<Outcome> (*run)(const Options&, Terminal&)) {
   verb.callback([&session, options, run] {
     session.action = [&session, options, run] { return run(*options, session.terminal); };

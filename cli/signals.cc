@@ -20,7 +20,12 @@ const std::atomic<int>& WatchSignals() {
   struct sigaction action = {};
   action.sa_handler = OnSignal;
   action.sa_flags = SA_RESTART;
-  for (const int number : {SIGINT, SIGTERM}) ::sigaction(number, &action, nullptr);
+  for (const int number : {SIGINT, SIGTERM}) {
+    struct sigaction inherited = {};
+    ::sigaction(number, nullptr, &inherited);
+    // Whoever started us with the signal ignored (nohup, a background job) meant it.
+    if (inherited.sa_handler != SIG_IGN) ::sigaction(number, &action, nullptr);
+  }
   return received;
 }
 

@@ -1,20 +1,27 @@
-// A queue between stages: bounded by what is put in (slots), closed by the stage that feeds it.
+// A queue between stages. Its capacity is set once, so that pushing never allocates and cannot
+// fail.
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <optional>
+#include <vector>
+
+#include "formats/result.h"
 
 namespace tessera {
 
 template <class T>
 class Channel {
  public:
+  // Before the first use. What is in flight must never be more than this.
+  void Reserve(size_t capacity) { items_.resize(capacity); }
+
   void Push(T item) {
     {
       const std::scoped_lock lock(mutex_);
-      items_.push_back(std::move(item));
+      TESSERA_CHECK(size_ < items_.size());
+      items_[(first_ + size_++) % items_.size()] = item;
     }
     ready_.notify_one();
   }
@@ -22,10 +29,11 @@ class Channel {
   // Waits for an item; nullopt once the channel is closed and empty.
   std::optional<T> Pop() {
     std::unique_lock lock(mutex_);
-    ready_.wait(lock, [this] { return closed_ || !items_.empty(); });
-    if (items_.empty()) return std::nullopt;
-    T item = std::move(items_.front());
-    items_.pop_front();
+    ready_.wait(lock, [this] { return closed_ || size_ != 0; });
+    if (size_ == 0) return std::nullopt;
+    T item = items_[first_];
+    first_ = (first_ + 1) % items_.size();
+    --size_;
     return item;
   }
 
@@ -41,7 +49,8 @@ class Channel {
  private:
   std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<T> items_;
+  std::vector<T> items_;  // a ring
+  size_t first_ = 0, size_ = 0;
   bool closed_ = false;
 };
 

@@ -13,6 +13,9 @@ constexpr auto kBatchTime = std::chrono::seconds(1);
 // Writing waits beyond this: with the batch being synced, the most that is ever dirty.
 constexpr uint64_t kWaitingLimit = 2 * kBatchBytes;
 
+// How long a stop waits for commits to begin and, judging by the last one, to end.
+constexpr auto kPatience = std::chrono::milliseconds(500);
+
 }  // namespace
 
 Committer::Committer(Journal& journal, OutputFiles& files, std::vector<uint64_t> left)
@@ -40,24 +43,51 @@ std::optional<Error> Committer::Finish() {
   return failure_;
 }
 
+std::optional<Error> Committer::FinishSoon() {
+  {
+    const std::scoped_lock lock(mutex_);
+    deadline_ = Clock::now() + kPatience;
+  }
+  return Finish();
+}
+
 void Committer::Run() {
+  Clock::duration last_commit{};
   std::unique_lock lock(mutex_);
   while (!closed_ || !waiting_.empty()) {
     changed_.wait_for(lock, kBatchTime,
                       [this] { return closed_ || waiting_bytes_ >= kBatchBytes; });
     if (waiting_.empty()) continue;
-    const std::vector<Written> batch = std::exchange(waiting_, {});
-    waiting_bytes_ = 0;
+    const Clock::time_point begin = Clock::now();
+    if (begin + last_commit > deadline_) return;
+    const std::vector<Written> batch = TakeBatch();
     lock.unlock();
     changed_.notify_all();
-    Result<void> done = Commit(batch);
+    std::optional<Error> failure;
+    try {
+      if (Result<void> done = Commit(batch); !done) failure = std::move(done).error();
+    } catch (const std::exception& e) {
+      failure = Error(ErrorCode::kInternal, e.what());
+    }
+    last_commit = Clock::now() - begin;
     lock.lock();
-    if (!done) {
-      failure_ = std::move(done).error();
+    if (failure) {
+      failure_ = std::move(failure);
       changed_.notify_all();
       return;
     }
   }
+}
+
+// At most about kBatchBytes: a stop waits for one batch.
+std::vector<Committer::Written> Committer::TakeBatch() {
+  std::vector<Written> batch;
+  for (uint64_t bytes = 0; bytes < kBatchBytes && !waiting_.empty(); waiting_.pop_front()) {
+    bytes += waiting_.front().bytes;
+    waiting_bytes_ -= waiting_.front().bytes;
+    batch.push_back(std::move(waiting_.front()));
+  }
+  return batch;
 }
 
 Result<void> Committer::Commit(const std::vector<Written>& batch) {

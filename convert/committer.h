@@ -2,8 +2,10 @@
 // files that are whole. Runs on a thread of its own, so that writing goes on while the disk syncs.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -34,8 +36,15 @@ class Committer {
   // Commits what waits, stops the thread. The first failure, if there was one.
   std::optional<Error> Finish();
 
+  // The same within about half a second: what cannot be committed in that time is dropped, and the
+  // next run makes those tiles again. A stop must not wait for a slow disk.
+  std::optional<Error> FinishSoon();
+
  private:
+  using Clock = std::chrono::steady_clock;
+
   void Run();
+  std::vector<Written> TakeBatch();
   Result<void> Commit(const std::vector<Written>& batch);
 
   Journal& journal_;
@@ -44,9 +53,10 @@ class Committer {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Written> waiting_;
+  std::deque<Written> waiting_;
   uint64_t waiting_bytes_ = 0;
   bool closed_ = false;
+  Clock::time_point deadline_ = Clock::time_point::max();
   std::optional<Error> failure_;
   std::thread thread_;
 };

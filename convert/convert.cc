@@ -19,10 +19,13 @@ Result<Outcome> Convert(const Plan& plan, const Request& request, const RunOptio
     if (dir.finished()) {
       outcome.already_done = true;
       outcome.execution.resumed_steps = plan.steps.size();
+      TESSERA_ASSIGN(const Manifest manifest, ReadManifest(dir.path()));
+      for (const ManifestTensor& tensor : manifest.tensors) outcome.nan_codes += tensor.nan_codes;
       return outcome;
     }
     TESSERA_ASSIGN(outcome.execution, Execute(plan, options, &dir, counters));
-    TESSERA_TRY(Seal(plan, outcome.execution, request.sha256, dir));
+    TESSERA_TRY(
+        Seal(plan, outcome.execution, request.sha256, dir, [&] { return options.CheckStop(); }));
     TESSERA_TRY(dir.Close());
   }
   for (const ValueStats& stats : outcome.execution.stats) {

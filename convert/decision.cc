@@ -68,8 +68,12 @@ Result<Decision> Decider::Decide(const StoredWeight& weight) const {
     decision.rule = "stray-buffer";
     return decision;
   }
-  if (request_->to == CastTo::kStored || weight.scheme == nullptr || role->part == Part::kBuffer) {
-    return decision;
+  if (request_->to == CastTo::kStored) return decision;
+  if (weight.scheme == nullptr) {
+    return Fail(Error(ErrorCode::kUnsupported, "a weight of a type that cannot be decoded")
+                    .Of(info.name())
+                    .Expected("F32, F16, BF16, or F8_E4M3 or F8_E5M2 with its scales")
+                    .Found(info.Describe()));
   }
   if (request_->to == CastTo::kFp8) {
     TESSERA_TRY(DecideFp8(decision));
@@ -95,18 +99,25 @@ Result<void> Decider::DecideFp8(Decision& decision) const {
   if (!IsFp8Linear(decision.role)) return {};
   if (scales_ != nullptr) {
     const StoredWeight* original = scales_->FindWeight(info.name());
+    if (original == nullptr) {
+      return Fail(Error(ErrorCode::kMissingTensor, info.name() + " is not in --scales-from")
+                      .In(scales_->checkpoint->dir().string())
+                      .Next("give the checkpoint that the input was cast from"));
+    }
     // What was not quantized in the original is not quantized now.
-    if (original == nullptr || original->parts.size() < 2) return {};
+    if (original->parts.size() < 2) return {};
     if (original->rows != weight.rows || original->cols != weight.cols) {
       return Fail(Error(ErrorCode::kWrongShape, "a weight differs in shape from --scales-from")
                       .Of(info.name())
                       .Expected(original->parts[0]->info.Describe())
                       .Found(info.Describe()));
     }
-    if (original->parts[1]->info.dtype() != Dtype::kF32) {
-      return Fail(Error(ErrorCode::kUnsupported, "--scales-from takes F32 scales")
-                      .Of(original->parts[1]->info.name())
-                      .Found(original->parts[1]->info.Describe()));
+    if (original->parts[0]->info.dtype() != Dtype::kF8E4M3 ||
+        original->parts[1]->info.dtype() != Dtype::kF32) {
+      return Fail(Error(ErrorCode::kUnsupported, "--scales-from takes F8_E4M3 with F32 scales")
+                      .Of(info.name())
+                      .Found(original->parts[0]->info.Describe() + " with " +
+                             original->parts[1]->info.Describe()));
     }
     decision.scales = original;
   }

@@ -1,12 +1,14 @@
 #include "convert/executor.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "convert/channel.h"
@@ -141,13 +143,20 @@ class Executor {
     TESSERA_TRY(Allocate(buffers));
     if (dir_ != nullptr) TESSERA_TRY(Resume());
     CountProgress();
-    RunStages();
-    // A failed commit stops the writers, so their failures, if any, are its consequences.
+    try {
+      RunStages();
+    } catch (const std::system_error& e) {
+      failure_.Report(plan_.tiles, Error(ErrorCode::kMemoryBudget,
+                                         "threads cannot be started: " + std::string(e.what())));
+    }
     if (committer_) {
-      if (std::optional<Error> failure = committer_->Finish()) return Fail(*std::move(failure));
+      // A failed commit stops the writers, so their failures, if any, are its consequences.
+      std::optional<Error> failure =
+          options_.Stopped() ? committer_->FinishSoon() : committer_->Finish();
+      if (failure) return Fail(*std::move(failure));
     }
     if (std::optional<Error> failure = failure_.Take()) return Fail(*std::move(failure));
-    if (Stopped()) return Interrupted();
+    TESSERA_TRY(options_.CheckStop());
     for (const auto& source : plan_.sources) TESSERA_TRY(source->CheckUnchanged());
     result_.read_bytes = read_bytes_;
     result_.written_bytes = written_bytes_;
@@ -157,6 +166,8 @@ class Executor {
  private:
   Result<void> Allocate(const Buffers& buffers) {
     slots_.resize(buffers.slots);
+    free_.Reserve(buffers.slots);
+    computed_.Reserve(buffers.slots);
     for (Slot& slot : slots_) {
       slot.buffer.reset(static_cast<std::byte*>(
           std::aligned_alloc(kAlignment, std::max<uint64_t>(kAlignment, buffers.slot_bytes))));
@@ -170,38 +181,47 @@ class Executor {
     return {};
   }
 
-  // Takes over what the journal records and makes sure that the files are as it says.
+  // Takes over what the journal records, as far as the files are still there.
   Result<void> Resume() {
-    std::vector<uint64_t> left(plan_.files.size(), 0), recorded(plan_.files.size(), 0);
+    using State = OutputFiles::State;
+    output_.emplace(plan_, *dir_, kOpenOutputs);
+    std::vector<State> state;
+    for (uint32_t file = 0; file < plan_.files.size(); ++file) state.push_back(output_->Look(file));
+    std::vector<uint64_t> left(plan_.files.size(), 0);
     for (const Step& step : plan_.steps) {
       for (const Destination& d : step.destinations) left[FileOf(d)] += d.tiles;
     }
-    for (TileRecord& record : dir_->journal().TakeRecords()) {
+    for (const TileRecord& record : dir_->journal().TakeRecords()) {
       if (record.tile >= plan_.tiles || done_[record.tile]) continue;
       const Step& step = StepOf(record.tile);
       size_t shares = 0;
-      ForDestinations(step, record.tile - step.first_tile, [&](const Destination&) { ++shares; });
-      if (record.digests.size() != shares) continue;
-      done_[record.tile] = true;
+      bool there = true;
       ForDestinations(step, record.tile - step.first_tile, [&](const Destination& d) {
-        --left[FileOf(d)];
-        ++recorded[FileOf(d)];
+        ++shares;
+        there = there && state[FileOf(d)] != State::kAbsent;
       });
+      if (!there || record.digests.size() != shares) continue;
+      done_[record.tile] = true;
+      ForDestinations(step, record.tile - step.first_tile,
+                      [&](const Destination& d) { --left[FileOf(d)]; });
       Keep(step, record);
     }
-    output_.emplace(plan_, *dir_, kOpenOutputs);
     for (uint32_t file = 0; file < plan_.files.size(); ++file) {
-      TESSERA_TRY(output_->Recover(file, recorded[file] != 0, left[file] == 0));
+      const bool whole = left[file] == 0;
+      if (whole && state[file] == State::kPublished) continue;
+      TESSERA_TRY(whole ? output_->Publish(file) : output_->Withdraw(file));
     }
-    for (const Step& step : plan_.steps) {
-      const auto begin = done_.begin() + static_cast<ptrdiff_t>(step.first_tile);
-      if (step.tiles() != 0 && std::all_of(begin, begin + static_cast<ptrdiff_t>(step.tiles()),
-                                           [](bool done) { return done; })) {
-        ++result_.resumed_steps;
-      }
-    }
+    CountResumedSteps();
     committer_.emplace(dir_->journal(), *output_, std::move(left));
     return {};
+  }
+
+  void CountResumedSteps() {
+    for (const Step& step : plan_.steps) {
+      const auto begin = done_.begin() + static_cast<ptrdiff_t>(step.first_tile);
+      const auto end = begin + static_cast<ptrdiff_t>(step.tiles());
+      if (begin != end && std::find(begin, end, false) == end) ++result_.resumed_steps;
+    }
   }
 
   void CountProgress() {
@@ -225,15 +245,23 @@ class Executor {
   void RunStages() {
     const unsigned threads = options_.threads == 0 ? AvailableCores() : options_.threads;
     WorkerPool pool(threads);
-    std::vector<std::thread> readers, writers;
+    std::vector<std::jthread> readers, writers;
+    // Whatever happens below, the stages come to their ends before the threads are joined.
+    struct Closer {
+      Executor& executor;
+      ~Closer() {
+        executor.free_.Close();
+        executor.computed_.Close();
+      }
+    } const closer{*this};
     for (unsigned i = 0; i < kIoThreads; ++i) {
       readers.emplace_back([this, &pool] { ReadTiles(pool); });
       writers.emplace_back([this] { WriteTiles(); });
     }
-    for (std::thread& reader : readers) reader.join();
+    for (std::jthread& reader : readers) reader.join();
     pool.Wait();
     computed_.Close();
-    for (std::thread& writer : writers) writer.join();
+    for (std::jthread& writer : writers) writer.join();
   }
 
   // Runs one stage's work on one tile; whatever goes wrong is reported under the tile's number.
@@ -255,16 +283,22 @@ class Executor {
 
   // Stage 1.
   void ReadTiles(WorkerPool& pool) {
-    while (!Stopped() && !failure_.any()) {
-      Slot* slot = *free_.Pop();
-      if (!NextTile(*slot) || !Try(*slot, [&] { return Read(*slot); })) {
+    while (!options_.Stopped() && !failure_.any()) {
+      const std::optional<Slot*> taken = free_.Pop();
+      if (!taken) return;
+      Slot* const slot = *taken;
+      const auto submit = [&]() -> Result<void> {
+        TESSERA_TRY(Read(*slot));
+        pool.Submit([this, slot] {
+          Try(*slot, [&] { return Compute(*slot); });
+          computed_.Push(slot);
+        });
+        return {};
+      };
+      if (!NextTile(*slot) || !Try(*slot, submit)) {
         free_.Push(slot);
         return;
       }
-      pool.Submit([this, slot] {
-        Try(*slot, [&] { return Compute(*slot); });
-        computed_.Push(slot);
-      });
     }
   }
 
@@ -353,7 +387,7 @@ class Executor {
       Slot& slot = **taken;
       // After a stop a tile is dropped: a resumed run makes it again. After a failure it is not, so
       // that every tile before the failing one ends up durable.
-      if (slot.good && !Stopped()) Try(slot, [&] { return Write(slot); });
+      if (slot.good && !options_.Stopped()) Try(slot, [&] { return Write(slot); });
       free_.Push(&slot);
     }
   }
@@ -377,7 +411,7 @@ class Executor {
       const std::scoped_lock lock(keep_mutex_);
       Keep(step, written.record);
     }
-    written_bytes_ += bytes;
+    if (dir_ != nullptr) written_bytes_ += bytes;
     counters_.done_bytes += bytes;
     // Refused only after a failed commit, which is the failure to report.
     if (committer_ && !committer_->Add(std::move(written))) failure_.Stop();
@@ -410,17 +444,6 @@ class Executor {
     return plan_.sources[ref.checkpoint]->tensors()[ref.tensor].info.name();
   }
 
-  bool Stopped() const { return options_.signal != nullptr && *options_.signal != 0; }
-
-  std::unexpected<Error> Interrupted() const {
-    const bool terminated = *options_.signal == 15;
-    return Fail(Error(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
-                      terminated ? "terminated" : "interrupted")
-                    .Next(dir_ != nullptr
-                              ? "what is done is kept: run the same command again to finish"
-                              : "nothing was written"));
-  }
-
   const Plan& plan_;
   const RunOptions& options_;
   OutputDir* const dir_;
@@ -440,6 +463,15 @@ class Executor {
 };
 
 }  // namespace
+
+Result<void> RunOptions::CheckStop() const {
+  if (!Stopped()) return {};
+  const bool terminated = *signal == SIGTERM;
+  return Fail(Error(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
+                    terminated ? "terminated" : "interrupted")
+                  .Next(rehearse ? "nothing was written"
+                                 : "what is done is kept: run the same command again to finish"));
+}
 
 Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options) {
   Buffers buffers;

@@ -15,18 +15,20 @@ constexpr uint32_t kMaxPayload = 1 << 20;
 constexpr uint64_t kMaxJournalBytes = uint64_t{4} << 30;
 
 std::string HeadLine(const JournalHead& head) {
-  return std::string(kMagic) + " plan=" + ToHex(head.plan) + " inputs=" + ToHex(head.inputs) + "\n";
+  return std::string(kMagic) + " plan=" + ToHex(head.plan) + " inputs=" + ToHex(head.inputs) +
+         " request " + head.request + "\n";
 }
 
 std::optional<JournalHead> ParseHead(std::string_view line) {
-  const JournalHead zero;
-  const std::string shape = HeadLine(zero);
-  if (line.size() + 1 != shape.size()) return std::nullopt;
-  const size_t plan = shape.find("plan=") + 5, inputs = shape.find("inputs=") + 7;
-  const Result<Digest> p = ParseDigest(line.substr(plan, 32)),
-                       i = ParseDigest(line.substr(inputs, 32));
+  constexpr std::string_view kPlan = " plan=", kInputs = " inputs=", kRequest = " request ";
+  constexpr size_t kHex = 2 * kDigestBytes;
+  const size_t inputs = kMagic.size() + kPlan.size() + kHex;
+  const size_t request = inputs + kInputs.size() + kHex;
+  if (line.size() < request + kRequest.size()) return std::nullopt;
+  const Result<Digest> p = ParseDigest(line.substr(kMagic.size() + kPlan.size(), kHex));
+  const Result<Digest> i = ParseDigest(line.substr(inputs + kInputs.size(), kHex));
   if (!p || !i) return std::nullopt;
-  const JournalHead head{*p, *i};
+  JournalHead head{*p, *i, std::string(line.substr(request + kRequest.size()))};
   if (HeadLine(head) != std::string(line) + "\n") return std::nullopt;
   return head;
 }
@@ -86,12 +88,23 @@ size_t ReadRecords(std::string_view bytes, std::vector<TileRecord>& records) {
   return at;
 }
 
-std::unexpected<Error> Mismatch(ErrorCode code, std::string what, const std::filesystem::path& path,
-                                const Digest& ours, const Digest& theirs) {
-  return Fail(Error(code, std::move(what))
+// Why an unfinished run cannot be gone on with, as values that a person can compare.
+std::unexpected<Error> Mismatch(const JournalHead& ours, const JournalHead& theirs,
+                                const std::filesystem::path& path) {
+  const bool other_request = ours.request != theirs.request;
+  const bool other_plan = ours.plan != theirs.plan;
+  const auto value = [&](const JournalHead& head) {
+    if (other_request) return head.request + " (plan " + ToHex(head.plan) + ")";
+    return other_plan ? "plan " + ToHex(head.plan) : "input state " + ToHex(head.inputs);
+  };
+  const std::string what =
+      other_request ? "the output belongs to an unfinished run with other options"
+      : other_plan  ? "the output belongs to an unfinished run of another plan: the input changed"
+                    : "the input changed since the unfinished run began: its files were modified";
+  return Fail(Error(ErrorCode::kPlanMismatch, what)
                   .In(path.string())
-                  .Expected(ToHex(ours) + " (this command)")
-                  .Found(ToHex(theirs) + " (the unfinished run)")
+                  .Expected(value(ours) + ": this command")
+                  .Found(value(theirs) + ": the unfinished run")
                   .Next("run the original command to finish that run, or add --force to throw its "
                         "work away"));
 }
@@ -116,14 +129,15 @@ Result<Journal> Journal::Open(const std::filesystem::path& path, const JournalHe
   const std::optional<JournalHead> old =
       line_end == std::string::npos ? std::nullopt
                                     : ParseHead(std::string_view(text).substr(0, line_end));
-  if (old && old->plan != head.plan) {
-    return Mismatch(ErrorCode::kPlanMismatch,
-                    "the output belongs to an unfinished run of another plan", path, head.plan,
-                    old->plan);
-  }
-  if (old && old->inputs != head.inputs) {
-    return Mismatch(ErrorCode::kPlanMismatch, "the input changed since the unfinished run began",
-                    path, head.inputs, old->inputs);
+  if (old && *old != head) return Mismatch(head, *old, path);
+  if (!old && line_end != std::string::npos) {
+    return Fail(
+        Error(ErrorCode::kDamagedJournal, "the journal of the unfinished run cannot be read")
+            .In(path.string())
+            .Expected(std::string(kMagic) + " ...")
+            .Found(text.substr(0, std::min<size_t>(line_end, 40)))
+            .Next("finish it with the version that began it, or add --force to throw its work "
+                  "away"));
   }
   Journal journal(std::move(file), 0);
   const std::string line = HeadLine(head);

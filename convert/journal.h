@@ -28,6 +28,7 @@ struct TileRecord {
 struct JournalHead {
   Digest plan;
   Digest inputs;  // sizes and modification times: a changed input must not be mixed with old work
+  std::string request;  // "mtp=keep to=bf16": what a person can compare; one line
 
   friend bool operator==(const JournalHead&, const JournalHead&) = default;
 };

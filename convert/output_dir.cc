@@ -1,15 +1,13 @@
 #include "convert/output_dir.h"
 
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <set>
 #include <sstream>
 
+#include "convert/preflight.h"
 #include "formats/manifest.h"
 
 namespace tessera {
@@ -30,7 +28,7 @@ std::vector<std::string> FinalNames(const Plan& plan) {
   return names;
 }
 
-// Files and links below `dir`, relative to it; folders only when they are empty.
+// Everything below `dir` that is no folder, relative to it. Folders hold nothing of anybody's.
 Result<std::vector<std::string>> ListTree(const fs::path& dir) {
   std::vector<std::string> names;
   std::error_code error;
@@ -39,39 +37,13 @@ Result<std::vector<std::string>> ListTree(const fs::path& dir) {
     if (error) break;
     if (it.depth() == 0 && it->path().filename() == ".partial") {
       it.disable_recursion_pending();
-      continue;
-    }
-    const bool folder = !it->is_symlink(error) && it->is_directory(error);
-    if (!folder || fs::is_empty(it->path(), error)) {
+    } else if (it->is_symlink(error) || !it->is_directory(error)) {
       names.push_back(it->path().lexically_relative(dir).string());
     }
   }
   if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "listing", dir, error.value()));
   std::ranges::sort(names);
   return names;
-}
-
-bool Contains(const fs::path& outer, const fs::path& inner) {
-  const auto [end, ignored] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
-  return end == outer.end();
-}
-
-Result<void> CheckApart(const fs::path& out, const Plan& plan) {
-  std::error_code error;
-  const fs::path resolved = fs::weakly_canonical(out, error);
-  if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "resolving", out, error.value()));
-  for (const auto& source : plan.sources) {
-    const fs::path in = fs::weakly_canonical(source->dir(), error);
-    if (error)
-      return Fail(SystemError(ErrorCode::kReadFailed, "resolving", source->dir(), error.value()));
-    if (Contains(in, resolved) || Contains(resolved, in)) {
-      return Fail(Error(ErrorCode::kOutputConflict, "the output folder and an input folder overlap")
-                      .Fact("input", in.string())
-                      .Fact("output", resolved.string())
-                      .Next("give an output folder that neither holds the input nor lies in it"));
-    }
-  }
-  return {};
 }
 
 std::vector<std::string> NamesIn(const Manifest& manifest) {
@@ -101,17 +73,12 @@ bool SizesHold(const fs::path& out, const Manifest& manifest) {
          std::ranges::all_of(manifest.side_files, holds);
 }
 
-uint64_t AllocatedIn(const fs::path& dir) {
-  uint64_t blocks = 0;
-  std::error_code error;
-  for (auto it = fs::recursive_directory_iterator(dir, error); !error && it != fs::end(it);
-       it.increment(error)) {
-    struct stat st;
-    if (::lstat(it->path().c_str(), &st) == 0 && S_ISREG(st.st_mode)) {
-      blocks += static_cast<uint64_t>(st.st_blocks);
-    }
+std::string Describe(const std::vector<std::pair<std::string, std::string>>& request) {
+  std::string text;
+  for (const auto& [key, value] : request) {
+    text += (text.empty() ? "" : " ") + key + "=" + value;
   }
-  return blocks * 512;
+  return text;
 }
 
 // What a plan leaves out because it must not reach output bytes: when the inputs were last
@@ -127,13 +94,6 @@ Digest InputState(const Plan& plan) {
   return hash.Finish();
 }
 
-fs::path NearestExisting(fs::path path) {
-  std::error_code error;
-  path = fs::absolute(path, error);
-  while (!fs::exists(path, error) && path.has_relative_path()) path = path.parent_path();
-  return path;
-}
-
 }  // namespace
 
 Result<OutputDir> OutputDir::Open(const fs::path& out, const Plan& plan, bool force) {
@@ -142,14 +102,18 @@ Result<OutputDir> OutputDir::Open(const fs::path& out, const Plan& plan, bool fo
   TESSERA_TRY(CheckApart(dir.out_, plan));
   TESSERA_TRY(dir.Inspect(plan, force));
   std::error_code error;
-  // Finished with the staging folder still there: a run died at its very last act, which is ours
-  // now.
+  // With the staging folder still there a run died at its very last act, which is ours now.
   if (dir.finished_ && !fs::exists(dir.staging(), error)) return dir;
-  if (!dir.finished_) TESSERA_TRY(dir.CheckSpace(plan));
+  if (!dir.finished_) TESSERA_TRY(CheckSpace(dir.out_, plan));
 
-  fs::create_directories(dir.staging(), error);
-  if (error)
+  const bool made = fs::create_directories(dir.staging(), error);
+  if (error) {
     return Fail(SystemError(ErrorCode::kWriteFailed, "making", dir.staging(), error.value()));
+  }
+  if (made) {
+    TESSERA_TRY(SyncDirectory(dir.out_));
+    TESSERA_TRY(SyncDirectory(fs::absolute(dir.out_).parent_path()));
+  }
   TESSERA_TRY(dir.Lock());
   // Once more, now that nobody else can change it.
   TESSERA_TRY(dir.Inspect(plan, force));
@@ -157,21 +121,41 @@ Result<OutputDir> OutputDir::Open(const fs::path& out, const Plan& plan, bool fo
     TESSERA_TRY(dir.Close());
     return dir;
   }
-  if (dir.replace_) TESSERA_TRY(dir.Clear());
-
-  TESSERA_ASSIGN(dir.journal_, Journal::Open(dir.staging() / (std::string(kPart) + ".journal"),
-                                             {.plan = plan.hash, .inputs = InputState(plan)}));
-  std::ostringstream names;
-  for (const std::string& name : FinalNames(plan)) names << name << '\n';
-  TESSERA_TRY(WriteFileAtomically(dir.staging() / (std::string(kPart) + ".names"), names.str(),
-                                  dir.staging()));
+  TESSERA_TRY(dir.Begin(plan));
   return dir;
+}
+
+// Opens the journal and leaves nothing in OUT but what the plan ends in.
+Result<void> OutputDir::Begin(const Plan& plan) {
+  const fs::path journal = staging() / (std::string(kPart) + ".journal");
+  const JournalHead head{
+      .plan = plan.hash, .inputs = InputState(plan), .request = Describe(plan.request)};
+  std::vector<std::string> final_names = FinalNames(plan);
+  std::ranges::sort(final_names);
+  // --force on an unfinished run of the very same plan goes on with it.
+  if (replace_ && (sealed_ || !Journal::Open(journal, head))) {
+    // First on record that all of it is ours: a kill in the middle must not make the rest look
+    // foreign.
+    std::vector<std::string> all = ours_;
+    all.insert(all.end(), final_names.begin(), final_names.end());
+    TESSERA_TRY(WriteNames(all));
+    TESSERA_TRY(Remove([](const std::string&) { return true; }));
+    TESSERA_TRY(ClearStaging());
+  }
+  TESSERA_ASSIGN(journal_, Journal::Open(journal, head));
+  // What an abandoned run left and this one does not replace.
+  TESSERA_TRY(Remove([&](const std::string& name) {
+    return !std::ranges::binary_search(final_names, name) ||
+           (sealed_ && (name == kManifestName || name == plan.index_name));
+  }));
+  return WriteNames(final_names);
 }
 
 // Sets finished_, replace_ and ours_, or says why OUT cannot be used.
 Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
-  finished_ = replace_ = false;
+  finished_ = replace_ = sealed_ = false;
   ours_.clear();
+  present_.clear();
   std::error_code error;
   const fs::file_status status = fs::symlink_status(out_, error);
   if (!fs::exists(status)) return {};
@@ -180,11 +164,11 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
         Error(ErrorCode::kOutputConflict, "the output must be a folder, not a file or a link")
             .In(out_.string()));
   }
-  TESSERA_ASSIGN(const std::vector<std::string> present, ListTree(out_));
+  TESSERA_ASSIGN(present_, ListTree(out_));
   const bool unfinished = fs::exists(staging(), error);
-  const bool sealed = std::ranges::binary_search(present, std::string(kManifestName));
+  sealed_ = std::ranges::binary_search(present_, std::string(kManifestName));
   bool same_plan = false;
-  if (sealed) {
+  if (sealed_) {
     TESSERA_ASSIGN(const Manifest manifest, ReadManifest(out_));
     ours_ = NamesIn(manifest);
     same_plan = manifest.plan == plan.hash;
@@ -193,20 +177,23 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
       return Fail(
           Error(ErrorCode::kPlanMismatch, "the output folder holds the result of another plan")
               .In(out_.string())
-              .Expected(ToHex(plan.hash) + " (this command)")
-              .Found(ToHex(manifest.plan) + " (the finished run)")
+              .Expected(Describe(plan.request) + " (plan " + ToHex(plan.hash) + "): this command")
+              .Found(Describe(manifest.request) + " (plan " + ToHex(manifest.plan) +
+                     "): the finished run")
               .Next("give another folder, or --force to replace it"));
     }
   }
   const fs::path names_file = staging() / (std::string(kPart) + ".names");
   if (unfinished && fs::exists(names_file, error)) {
     TESSERA_ASSIGN(const std::string text, ReadWholeFile(names_file, kMaxNamesBytes));
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) ours_.push_back(line);
+    std::istringstream entries(text);
+    for (std::string name; std::getline(entries, name, '\0');) {
+      if (StaysInside(name)) ours_.push_back(name);
+    }
   }
   std::ranges::sort(ours_);
   std::vector<std::string> foreign;
-  std::ranges::set_difference(present, ours_, std::back_inserter(foreign));
+  std::ranges::set_difference(present_, ours_, std::back_inserter(foreign));
   if (!foreign.empty()) {
     return Fail(
         Error(ErrorCode::kForeignFile, "the output folder holds files that tessera did not write")
@@ -214,45 +201,12 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
             .Found(Some(foreign))
             .Next("give an empty or new folder"));
   }
-  replace_ = force && (sealed || unfinished);
-  if (sealed && same_plan && !finished_ && !force && !unfinished) {
+  replace_ = force && (sealed_ || unfinished);
+  if (sealed_ && same_plan && !finished_ && !force && !unfinished) {
     return Fail(
         Error(ErrorCode::kPlanMismatch, "the output was finished, but files in it changed since")
             .In(out_.string())
             .Next("see what with: tessera verify OUT; make it anew with --force"));
-  }
-  return {};
-}
-
-Result<void> OutputDir::CheckSpace(const Plan& plan) const {
-  const fs::path place = NearestExisting(out_);
-  struct statvfs fs_info;
-  if (::statvfs(place.c_str(), &fs_info) != 0) {
-    return Fail(SystemError(ErrorCode::kWriteFailed, "statvfs", place, errno));
-  }
-  if (::access(place.c_str(), W_OK | X_OK) != 0) {
-    return Fail(SystemError(ErrorCode::kOutputNotWritable, "writing to", place, errno));
-  }
-  uint64_t needed = plan.file_bytes;
-  const uint64_t held = AllocatedIn(out_);
-  needed -= std::min(needed, held);
-  const uint64_t available = uint64_t{fs_info.f_bavail} * fs_info.f_frsize;
-  if (needed > available) {
-    return Fail(Error(ErrorCode::kNoSpace, "there is not enough space for the output")
-                    .In(place.string())
-                    .Expected(std::to_string(needed) + " bytes")
-                    .Found(std::to_string(available) + " bytes free")
-                    .Next("nothing was written"));
-  }
-  struct rlimit limit;
-  const auto largest = std::ranges::max_element(plan.files, {}, &PlanFile::bytes);
-  if (largest != plan.files.end() && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-      limit.rlim_cur != RLIM_INFINITY && largest->bytes > limit.rlim_cur) {
-    return Fail(Error(ErrorCode::kNoSpace, "a file would be larger than this process may write")
-                    .In(largest->name)
-                    .Expected(std::to_string(largest->bytes) + " bytes")
-                    .Found("a limit of " + std::to_string(limit.rlim_cur) + " bytes (ulimit -f)")
-                    .Next("raise the limit, or write smaller files with --shard-size"));
   }
   return {};
 }
@@ -268,8 +222,13 @@ Result<void> OutputDir::Lock() {
                     .Found(by)
                     .Next("wait for it to end, or give another folder"));
   };
-  // Created or removed by another run between our look and our open.
-  if (!file) return held("its lock file appeared or went just now");
+  if (!file) {
+    // Created or removed by another run between our look and our open; anything else is an error.
+    if (exists != fs::exists(fs::symlink_status(path, error))) {
+      return held("its lock file appeared or went just now");
+    }
+    return Fail(std::move(file).error());
+  }
   char holder[32] = {};
   if (::flock(file->descriptor(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) {
@@ -291,32 +250,62 @@ Result<void> OutputDir::Lock() {
   return {};
 }
 
-// Throws an earlier run's work away: first what says that it is whole, then the rest.
-Result<void> OutputDir::Clear() {
-  std::error_code error;
-  std::ranges::stable_partition(ours_, [](const std::string& name) {
+Result<void> OutputDir::WriteNames(const std::vector<std::string>& names) const {
+  std::string text;
+  for (const std::string& name : names) text += name + '\0';
+  return WriteFileAtomically(staging() / (std::string(kPart) + ".names"), text, staging());
+}
+
+// Removes what is in OUT and chosen; Inspect has made sure that all of it is ours. First goes what
+// says that the checkpoint is whole, last the folders that have become empty.
+Result<void> OutputDir::Remove(const std::function<bool(const std::string&)>& chosen) {
+  std::vector<std::string> names;
+  std::ranges::copy_if(present_, std::back_inserter(names), chosen);
+  std::ranges::stable_partition(names, [](const std::string& name) {
     return name == kManifestName || name.ends_with(".index.json");
   });
-  for (const std::string& name : ours_) {
+  std::error_code error;
+  for (const std::string& name : names) {
     fs::remove(out_ / name, error);
-    if (error)
+    if (error) {
       return Fail(SystemError(ErrorCode::kWriteFailed, "removing", out_ / name, error.value()));
+    }
+    std::erase(present_, name);
   }
+  for (const std::string& name : names) {
+    for (fs::path up = fs::path(name).parent_path(); !up.empty(); up = up.parent_path()) {
+      if (!fs::is_empty(out_ / up, error) || error || !fs::remove(out_ / up, error)) break;
+    }
+  }
+  return names.empty() ? Result<void>() : SyncDirectory(out_);
+}
+
+// All but the lock, and the names, which the next run needs to know what is ours.
+Result<void> OutputDir::ClearStaging() const {
+  std::error_code error;
   for (const auto& entry : fs::directory_iterator(staging(), error)) {
-    if (entry.path().extension() == ".lock") continue;
+    if (entry.path().extension() == ".lock" || entry.path().extension() == ".names") continue;
     fs::remove_all(entry.path(), error);
-    if (error)
+    if (error) {
       return Fail(SystemError(ErrorCode::kWriteFailed, "removing", entry.path(), error.value()));
+    }
   }
-  return SyncDirectory(out_);
+  return SyncDirectory(staging());
 }
 
 Result<void> OutputDir::Close() {
+  // Closed before they are removed: over NFS an open file leaves another in its place.
+  journal_.reset();
+  TESSERA_TRY(ClearStaging());
   std::error_code error;
-  fs::remove_all(staging(), error);
-  if (error)
-    return Fail(SystemError(ErrorCode::kWriteFailed, "removing", staging(), error.value()));
-  lock_.reset();
+  for (const char* ending : {".names", ".lock"}) {
+    if (ending == std::string_view(".lock")) lock_.reset();
+    fs::remove(staging() / (std::string(kPart) + ending), error);
+    if (error)
+      return Fail(SystemError(ErrorCode::kWriteFailed, "removing", staging(), error.value()));
+  }
+  // Not empty, or gone: another run has come, whose folder it is now.
+  fs::remove(staging(), error);
   return SyncDirectory(out_);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,14 +40,18 @@ class OutputDir {
   explicit OutputDir(std::filesystem::path out) : out_(std::move(out)) {}
 
   Result<void> Inspect(const Plan& plan, bool force);
-  Result<void> CheckSpace(const Plan& plan) const;
   Result<void> Lock();
-  Result<void> Clear();
+  Result<void> Begin(const Plan& plan);
+  Result<void> WriteNames(const std::vector<std::string>& names) const;
+  Result<void> Remove(const std::function<bool(const std::string&)>& chosen);
+  Result<void> ClearStaging() const;
 
   std::filesystem::path out_;
   bool finished_ = false;
-  bool replace_ = false;           // `force` and there is something of ours to throw away
-  std::vector<std::string> ours_;  // what an earlier run of ours wrote or was to write
+  bool sealed_ = false;               // OUT holds a manifest
+  bool replace_ = false;              // `force` and there is something of ours to throw away
+  std::vector<std::string> present_;  // files in OUT, sorted
+  std::vector<std::string> ours_;     // what runs of ours wrote or were to write, sorted
   std::optional<File> lock_;
   std::optional<Journal> journal_;
 };

@@ -29,6 +29,8 @@ Result<File> OutputFiles::Open(uint32_t file) {
     const PlanFile& planned = plan_.files[file];
     TESSERA_TRY(opened.Allocate(planned.bytes));
     TESSERA_TRY(opened.WriteAt(0, std::as_bytes(std::span(planned.header))));
+    // The journal will speak of its tiles, so its name must survive a power failure too.
+    if (!exists) TESSERA_TRY(SyncDirectory(dir_.staging()));
     prepared_[file] = true;
   }
   return opened;
@@ -43,22 +45,22 @@ Result<void> OutputFiles::Publish(uint32_t file) {
   return SyncDirectory(dir_.path());
 }
 
-Result<void> OutputFiles::Recover(uint32_t file, bool any_recorded, bool all_recorded) {
+OutputFiles::State OutputFiles::Look(uint32_t file) const {
+  const auto whole = [&](const fs::path& path) {
+    std::error_code error;
+    return fs::is_regular_file(fs::symlink_status(path, error)) &&
+           fs::file_size(path, error) == plan_.files[file].bytes && !error;
+  };
+  if (whole(FinalPath(file))) return State::kPublished;
+  return whole(StagedPath(file)) ? State::kStaged : State::kAbsent;
+}
+
+Result<void> OutputFiles::Withdraw(uint32_t file) {
   std::error_code error;
-  const bool staged = fs::exists(fs::symlink_status(StagedPath(file), error));
-  const bool published = fs::exists(fs::symlink_status(FinalPath(file), error));
-  if (all_recorded && published) {
-    TESSERA_ASSIGN(const File whole, File::OpenRead(FinalPath(file)));
-    return whole.CheckSize(plan_.files[file].bytes);
-  }
-  if (published || (any_recorded && !staged)) {
-    return Fail(
-        Error(ErrorCode::kDamagedJournal, "the unfinished run's files do not match its journal")
-            .In(FinalPath(file).string())
-            .Expected(published ? "not there yet" : StagedPath(file).string())
-            .Next("add --force to throw the unfinished run away and begin anew"));
-  }
-  return all_recorded ? Publish(file) : Result<void>();
+  if (!fs::exists(fs::symlink_status(FinalPath(file), error))) return {};
+  TESSERA_TRY(RenameFile(FinalPath(file), StagedPath(file)));
+  TESSERA_TRY(SyncDirectory(dir_.path()));
+  return SyncDirectory(dir_.staging());
 }
 
 }  // namespace tessera

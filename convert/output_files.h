@@ -24,10 +24,13 @@ class OutputFiles {
   // The file's bytes are all written: checks the size, syncs, renames, syncs the folder.
   Result<void> Publish(uint32_t file);
 
-  // What a former run left. A file whose tiles are all recorded is published unless it is already;
-  // one with work left must not be published yet, and its staged part must exist if any tile is
-  // recorded.
-  Result<void> Recover(uint32_t file, bool any_recorded, bool all_recorded);
+  // What a former run left of a file. Of another size than planned it counts as absent: what the
+  // journal says about it is void.
+  enum class State : uint8_t { kAbsent, kStaged, kPublished };
+  State Look(uint32_t file) const;
+
+  // Back from its final name to the staging folder, because tiles of it have to be made again.
+  Result<void> Withdraw(uint32_t file);
 
  private:
   std::filesystem::path FinalPath(uint32_t file) const;

@@ -1,6 +1,7 @@
 #include "convert/output_layout.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "formats/shard_name.h"
@@ -60,17 +61,23 @@ std::vector<uint32_t> AssignBySize(std::span<const UnplacedTensor> tensors, uint
 
 std::vector<std::string> NamesFromSource(std::span<const Shard> shards,
                                          const std::vector<uint32_t>& homes) {
+  // Each prefix is a series of its own, numbered 1 to N.
+  std::map<std::string, uint64_t> total, next;
+  std::vector<std::optional<ShardName>> parsed;
+  for (const uint32_t home : homes) {
+    parsed.push_back(ParseShardName(shards[home].name));
+    if (parsed.back()) ++total[parsed.back()->prefix];
+  }
   std::vector<std::string> names;
-  for (uint32_t i = 0; i < homes.size(); ++i) {
-    const std::string& source = shards[homes[i]].name;
-    std::optional<ShardName> numbered = ParseShardName(source);
-    if (!numbered || homes.size() == shards.size()) {
-      names.push_back(source);
+  for (size_t i = 0; i < homes.size(); ++i) {
+    std::optional<ShardName>& name = parsed[i];
+    if (!name || name->count == total[name->prefix]) {
+      names.push_back(shards[homes[i]].name);
       continue;
     }
-    numbered->number = i + 1;
-    numbered->count = static_cast<uint32_t>(homes.size());
-    names.push_back(ToString(*numbered));
+    name->number = ++next[name->prefix];
+    name->count = total[name->prefix];
+    names.push_back(ToString(*name));
   }
   return names;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "formats/model_spec.h"
+#include "formats/result.h"
 #include "quant/scheme.h"
 
 namespace tessera {
@@ -42,6 +43,10 @@ struct RunOptions {
   uint64_t memory = uint64_t{256} << 20;     // for buffers
   bool rehearse = false;                     // do everything, discard the output
   const std::atomic<int>* signal = nullptr;  // non-zero: stop soon, keeping what is done
+
+  bool Stopped() const { return signal != nullptr && *signal != 0; }
+  // kInterrupted or kTerminated once the signal has come.
+  Result<void> CheckStop() const;
 };
 
 }  // namespace tessera

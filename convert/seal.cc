@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "formats/file.h"
@@ -38,7 +39,7 @@ std::string RenderIndex(const Plan& plan) {
   return text + "\n  }\n}\n";
 }
 
-Result<std::string> Sha256Of(const fs::path& path) {
+Result<std::string> Sha256Of(const fs::path& path, const StopCheck& check) {
   TESSERA_ASSIGN(const File file, File::OpenRead(path));
   TESSERA_ASSIGN(const FileIdentity identity, file.Identity());
   std::vector<std::byte> buffer(std::min<uint64_t>(identity.size, kTileBytes));
@@ -46,6 +47,7 @@ Result<std::string> Sha256Of(const fs::path& path) {
   for (uint64_t at = 0; at < identity.size; at += buffer.size()) {
     const auto chunk =
         std::span(buffer).first(std::min<uint64_t>(buffer.size(), identity.size - at));
+    TESSERA_TRY(check());
     TESSERA_TRY(file.ReadAt(at, chunk));
     hash.Update(chunk);
   }
@@ -75,12 +77,16 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& e
       t.nan_codes = execution.stats[static_cast<size_t>(&step - plan.steps.data())].nan_codes;
     }
   }
-  std::ranges::sort(tensors, {}, &ManifestTensor::name);
+  std::ranges::sort(tensors, {}, [&](const ManifestTensor& t) {
+    // Rank files share their tensors' names.
+    return std::tuple(plan.index_name.empty() ? std::string_view(t.file) : std::string_view(),
+                      std::string_view(t.name));
+  });
   return tensors;
 }
 
-Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, bool sha256,
-                                                const fs::path& out) {
+Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, bool sha256, const fs::path& out,
+                                                const StopCheck& check) {
   std::vector<ManifestFile> files;
   for (const PlanFile& planned : plan.files) {
     ManifestFile& file = files.emplace_back();
@@ -88,26 +94,41 @@ Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, bool sha256,
     file.bytes = planned.bytes;
     file.header = Xxh3(planned.header);
     if (sha256) {
-      TESSERA_ASSIGN(file.sha256, Sha256Of(out / planned.name));
+      TESSERA_ASSIGN(file.sha256, Sha256Of(out / planned.name, check));
     }
   }
   return files;
 }
 
+// `below` inside `out`, each level durable before anything is put into it.
+Result<void> MakeFolders(const fs::path& out, const fs::path& below) {
+  fs::path path = out;
+  for (const fs::path& name : below) {
+    std::error_code error;
+    const bool made = fs::create_directory(path / name, error);
+    if (error)
+      return Fail(SystemError(ErrorCode::kWriteFailed, "making", path / name, error.value()));
+    if (made) TESSERA_TRY(SyncDirectory(path));
+    path /= name;
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, const OutputDir& dir) {
+Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, const OutputDir& dir,
+                  const StopCheck& check) {
   Manifest manifest;
   const Checkpoint& source = *plan.sources[0];
+  TESSERA_ASSIGN(manifest.files, DescribeFiles(plan, sha256, dir.path(), check));
   for (const std::string& name : plan.side_files) {
     const fs::path target = dir.path() / name;
-    std::error_code error;
-    fs::create_directories(target.parent_path(), error);
-    if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "making", target, error.value()));
+    TESSERA_TRY(MakeFolders(dir.path(), fs::path(name).parent_path()));
     TESSERA_ASSIGN(const CopiedFile copy,
-                   CopyFileAtomically(source.dir() / name, target, dir.staging()));
+                   CopyFileAtomically(source.dir() / name, target, dir.staging(), check));
     manifest.side_files.push_back({name, copy.bytes, copy.digest});
   }
+  TESSERA_TRY(check());
   const auto write = [&](const std::string& name, const std::string& text) {
     manifest.side_files.push_back({name, text.size(), Xxh3(text)});
     return WriteFileAtomically(dir.path() / name, text, dir.staging());
@@ -126,7 +147,6 @@ Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, con
   manifest.tile_bytes = kTileBytes;
   manifest.ledger = plan.ledger;
   manifest.rules = plan.rules;
-  TESSERA_ASSIGN(manifest.files, DescribeFiles(plan, sha256, dir.path()));
   manifest.tensors = DescribeTensors(plan, execution);
   return WriteFileAtomically(dir.path() / kManifestName, RenderManifest(manifest), dir.staging());
 }

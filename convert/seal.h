@@ -9,7 +9,9 @@
 
 namespace tessera {
 
-// All shards are already under their final names. `sha256` reads them back for whole-file digests.
-Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, const OutputDir& dir);
+// All shards are already under their final names. `sha256` reads them back for whole-file digests,
+// before there is an index. `check` is asked throughout; an interrupted seal is simply done again.
+Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, const OutputDir& dir,
+                  const StopCheck& check);
 
 }  // namespace tessera

@@ -8,10 +8,9 @@
 
 #if defined(TESSERA_PLAIN_THREADS)
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <vector>
-
-#include "convert/channel.h"
 #else
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
@@ -24,36 +23,47 @@ namespace tessera {
 
 struct WorkerPool::Impl {
   explicit Impl(unsigned threads) {
-    for (unsigned i = 0; i < threads; ++i) {
-      workers.emplace_back([this] {
-        while (auto task = tasks.Pop()) {
-          (*task)();
-          const std::scoped_lock lock(mutex);
-          if (--pending == 0) idle.notify_all();
-        }
-      });
-    }
+    for (unsigned i = 0; i < threads; ++i) workers.emplace_back([this] { Work(); });
   }
   ~Impl() {
-    tasks.Close();
+    {
+      const std::scoped_lock lock(mutex);
+      closed = true;
+    }
+    changed.notify_all();
     for (std::thread& worker : workers) worker.join();
   }
   void Submit(std::function<void()> task) {
     {
       const std::scoped_lock lock(mutex);
       ++pending;
+      tasks.push_back(std::move(task));
     }
-    tasks.Push(std::move(task));
+    changed.notify_all();
   }
   void Wait() {
     std::unique_lock lock(mutex);
-    idle.wait(lock, [this] { return pending == 0; });
+    changed.wait(lock, [this] { return pending == 0; });
+  }
+  void Work() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      changed.wait(lock, [this] { return closed || !tasks.empty(); });
+      if (tasks.empty()) return;
+      const std::function<void()> task = std::move(tasks.front());
+      tasks.pop_front();
+      lock.unlock();
+      task();
+      lock.lock();
+      if (--pending == 0) changed.notify_all();
+    }
   }
 
-  Channel<std::function<void()>> tasks;
   std::mutex mutex;
-  std::condition_variable idle;
+  std::condition_variable changed;
+  std::deque<std::function<void()>> tasks;
   size_t pending = 0;
+  bool closed = false;
   std::vector<std::thread> workers;
 };
 

@@ -31,6 +31,7 @@ struct Shard {
   FileIdentity identity;
   uint64_t data_begin;  // header length, length field included
   Digest header;        // of the header bytes, length field included
+  Digest samples;       // of a little data at the start, the middle and the end
   uint32_t tensors;
 };
 
@@ -97,8 +98,8 @@ class Checkpoint {
   // fields...
   std::span<const Finding> findings() const;
 
-  // Digest over shard names, sizes, headers, config.json and side file names and sizes: what a plan
-  // depends on. No time, path or host in it.
+  // Digest over shard names, sizes, headers, data samples, config.json and side file names and
+  // sizes: what a plan depends on. No time, path or host in it.
   Digest fingerprint() const;
 
  private:

@@ -40,7 +40,9 @@ Error SystemError(ErrorCode otherwise, const std::string& doing, const fs::path&
       code = ErrorCode::kOutputNotWritable;
     }
   }
-  return Error(code, doing + " failed: " + std::strerror(error)).In(path.string()).Next(next);
+  return Error(code, doing + " " + path.string() + " failed: " + std::strerror(error))
+      .In(path.string())
+      .Next(next);
 }
 
 Result<File> File::Open(const fs::path& path, int flags, ErrorCode otherwise) {
@@ -215,7 +217,7 @@ Result<void> WriteFileAtomically(const fs::path& path, std::string_view contents
 }
 
 Result<CopiedFile> CopyFileAtomically(const fs::path& from, const fs::path& path,
-                                      const fs::path& staging) {
+                                      const fs::path& staging, const StopCheck& check) {
   TESSERA_ASSIGN(const File source, File::OpenRead(from));
   TESSERA_ASSIGN(const FileIdentity identity, source.Identity());
   TESSERA_ASSIGN(const File file, CreateStaged(path, staging));
@@ -224,6 +226,7 @@ Result<CopiedFile> CopyFileAtomically(const fs::path& from, const fs::path& path
   for (uint64_t at = 0; at < identity.size; at += buffer.size()) {
     const auto chunk =
         std::span(buffer).first(std::min<uint64_t>(buffer.size(), identity.size - at));
+    TESSERA_TRY(check());
     TESSERA_TRY(source.ReadAt(at, chunk));
     hash.Update(chunk);
     TESSERA_TRY(file.WriteAt(at, chunk));
@@ -247,6 +250,11 @@ Result<void> SyncDirectory(const fs::path& dir) {
   ::close(fd);
   if (rc == 0) return {};
   return Fail(SystemError(ErrorCode::kWriteFailed, "fsync", place, error));
+}
+
+bool StaysInside(const fs::path& name) {
+  return !name.empty() && name.is_relative() &&
+         std::ranges::none_of(name, [](const fs::path& part) { return part == ".."; });
 }
 
 Result<std::shared_ptr<const File>> FileCache::Get(uint32_t index) {

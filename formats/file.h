@@ -79,6 +79,9 @@ Result<std::string> ReadWholeFile(const std::filesystem::path& path, uint64_t ma
 // Writes a sibling of `path` in `staging`, syncs it, renames it to `path`, syncs the directory.
 Result<void> WriteFileAtomically(const std::filesystem::path& path, std::string_view contents,
                                  const std::filesystem::path& staging);
+// Asked between the pieces of long work; an error ends it.
+using StopCheck = std::function<Result<void>()>;
+
 // Streams `from` (through links) to `path` in the same way; returns size and digest of what was
 // copied.
 struct CopiedFile {
@@ -87,9 +90,12 @@ struct CopiedFile {
 };
 Result<CopiedFile> CopyFileAtomically(const std::filesystem::path& from,
                                       const std::filesystem::path& path,
-                                      const std::filesystem::path& staging);
+                                      const std::filesystem::path& staging, const StopCheck& check);
 Result<void> RenameFile(const std::filesystem::path& from, const std::filesystem::path& to);
 Result<void> SyncDirectory(const std::filesystem::path& dir);
+
+// Whether a name read from a file, taken relative to a folder, cannot lead out of it.
+bool StaysInside(const std::filesystem::path& name);
 
 // Keeps at most `limit` files open, closing the least recently used; users share ownership, so a
 // file in use outlives its eviction. Thread-safe.

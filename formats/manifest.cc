@@ -185,8 +185,18 @@ std::string List(const auto& items, auto text) {
   return out + "]";
 }
 
-void AppendTensor(std::string& out, const ManifestTensor& t) {
-  Append(out, {QuoteJson(t.name), ":{\"file\":", QuoteJson(t.file),
+// Ranks hold tensors of the same names: then the file's name goes in front.
+bool NamesRepeat(const std::vector<ManifestTensor>& tensors) {
+  std::vector<std::string_view> names;
+  for (const ManifestTensor& tensor : tensors) names.push_back(tensor.name);
+  std::ranges::sort(names);
+  return std::ranges::adjacent_find(names) != names.end();
+}
+
+std::string FilePrefix(const ManifestTensor& tensor) { return tensor.file + ":"; }
+
+void AppendTensor(std::string& out, const ManifestTensor& t, const std::string& key) {
+  Append(out, {QuoteJson(key), ":{\"file\":", QuoteJson(t.file),
                ",\"dtype\":", QuoteJson(Name(t.dtype)), ",\"shape\":"});
   out += List(t.shape, [](uint64_t dim) { return std::to_string(dim); });
   Append(out, {",\"tile_bytes\":", std::to_string(t.tile_bytes), ",\"xxh3\":", Hex(t.digest),
@@ -246,9 +256,10 @@ std::string RenderManifest(const Manifest& m) {
                  ",\"xxh3\":", Hex(file.digest), "}"});
   }
   out += "},\n\"tensors\":{\n";
+  const bool with_file = NamesRepeat(m.tensors);
   for (const ManifestTensor& tensor : m.tensors) {
     comma(&tensor == &m.tensors.front(), ",\n");
-    AppendTensor(out, tensor);
+    AppendTensor(out, tensor, with_file ? FilePrefix(tensor) + tensor.name : tensor.name);
   }
   return out + "}}\n";
 }
@@ -264,12 +275,26 @@ Result<Manifest> ParseManifest(std::string_view text) {
   if (reader.schema != kSchema) return bad("schema " + std::to_string(reader.schema));
   Manifest& m = reader.manifest;
   if (m.tool_version.empty() || m.files.empty()) return bad("keys missing");
+  if (m.ledger.total() != m.source_tensors) {
+    return bad("a ledger of " + std::to_string(m.ledger.total()) + " for " +
+               std::to_string(m.source_tensors) + " source tensors");
+  }
+  const auto stays_inside = [](const auto& file) { return StaysInside(file.name); };
+  if (!std::ranges::all_of(m.files, stays_inside) ||
+      !std::ranges::all_of(m.side_files, stays_inside)) {
+    return bad("a file name that leads out of the folder");
+  }
   const auto strictly_rising = [](const auto& items) {
     return std::ranges::adjacent_find(
                items, [](const auto& a, const auto& b) { return a.name >= b.name; }) == items.end();
   };
   if (!strictly_rising(m.files) || !strictly_rising(m.side_files) || !strictly_rising(m.tensors)) {
     return bad("names out of order or twice");
+  }
+  for (ManifestTensor& tensor : m.tensors) {
+    if (tensor.name.starts_with(FilePrefix(tensor))) {
+      tensor.name.erase(0, FilePrefix(tensor).size());
+    }
   }
   return std::move(m);
 }

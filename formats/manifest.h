@@ -84,7 +84,7 @@ struct Manifest {
   std::vector<DropRule> rules;
   std::vector<ManifestFile> files;           // by name
   std::vector<ManifestSideFile> side_files;  // by name
-  std::vector<ManifestTensor> tensors;       // by name
+  std::vector<ManifestTensor> tensors;       // by name; where ranks share names, by file first
 };
 
 std::string RenderManifest(const Manifest& manifest);

@@ -12,14 +12,17 @@ trap 'rm -rf "$dir"' EXIT
 PATH=$PWD/build/release/bin:$PATH
 cd "$dir"
 
-say() { printf '\n# %s\n' "$@"; }
+say() {
+  echo
+  printf '# %s\n' "$@"
+}
 show() {
   printf '$ %s\n' "$*"
   "$@"
 }
 
-say "A tiny model of the DeepSeek-V3 architecture, in block FP8 with F32 scales, sharded, and with the" \
-    "oddities of the real release: scales in the next shard, odd offsets, a wrong total_size."
+say "A tiny model of the DeepSeek-V3 architecture: sharded, in block FP8, and with the oddities of the" \
+    "real release, such as scales in the next shard, odd offsets, a wrong total_size."
 show tessera synth original --preset tiny --quirks
 
 say "What is it? Only headers are read. The findings at the end name the oddities."
@@ -33,7 +36,7 @@ say "The output has no scales and no quantization_config any more: any loader ta
 show tessera inspect bf16
 
 say "Every byte that was written is hashed in tessera.manifest.json; this reads them back." \
-    "The last line is the verdict."
+    "Line one is the verdict; the exit code says the same."
 show tessera verify bf16
 
 say "The same, for your own: tessera cast DIR OUT --to bf16     (all options: tessera cast --help)"

@@ -1,9 +1,13 @@
 #include "verify/manifest_check.h"
 
+#include <tbb/global_control.h>
+#include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <csignal>
+#include <map>
 #include <optional>
 #include <tuple>
 
@@ -17,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kChunk = uint64_t{1} << 20;
+constexpr uint64_t kMaxTiles = uint64_t{1} << 24;  // of one tensor: bounds what a manifest can cost
 
 class ManifestCheck {
  public:
@@ -26,19 +31,12 @@ class ManifestCheck {
 
   Result<ManifestReport> Run() {
     for (const ManifestSideFile& file : manifest_.side_files) CheckSideFile(file);
-    Result<Checkpoint> opened = Checkpoint::Open(dir_);
-    if (!opened) {
-      const Error& error = opened.error();
-      Fault(error.tensor(), error.file(), error.Text());
-      report_.failed = manifest_.tensors.size();
-      return std::move(report_);
-    }
-    checkpoint_.emplace(*std::move(opened));
-    for (const ManifestFile& file : manifest_.files) CheckHeader(file);
-    MatchNames();
-    HashTensors();
+    FindUnlisted();
+    for (const ManifestTensor& tensor : manifest_.tensors) listed_[tensor.file].push_back(&tensor);
+    for (const ManifestFile& file : manifest_.files) counters_.total_bytes += file.bytes;
+    for (const ManifestFile& file : manifest_.files) CheckShard(file);
     if (Stopped()) {
-      const bool terminated = *options_.signal == 15;
+      const bool terminated = *options_.signal == SIGTERM;
       return Fail(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
                   terminated ? "terminated" : "interrupted");
     }
@@ -48,6 +46,12 @@ class ManifestCheck {
   }
 
  private:
+  struct Pair {
+    const ManifestTensor* tensor;
+    const TensorExtent* extent;
+    std::optional<std::string> wrong;
+  };
+
   void Fault(std::string tensor, std::string file, std::string what) {
     report_.faults.push_back({std::move(tensor), std::move(file), std::move(what)});
   }
@@ -76,87 +80,111 @@ class ManifestCheck {
     return hash.Finish();
   }
 
-  void CheckHeader(const ManifestFile& file) {
-    const auto shards = checkpoint_->shards();
-    const auto it = std::ranges::lower_bound(shards, file.name, {}, &Shard::name);
-    if (it == shards.end() || it->name != file.name) {
-      Fault("", file.name, "the file is missing");
-    } else if (it->identity.size != file.bytes) {
-      Fault("", file.name,
-            "the file has " + std::to_string(it->identity.size) + " bytes instead of " +
-                std::to_string(file.bytes));
-    } else if (it->header != file.header) {
-      Fault("", file.name, "the file's header changed");
-    }
-  }
-
-  // Walks both lists in name order.
-  void MatchNames() {
-    auto theirs = checkpoint_->tensors().begin();
-    const auto end = checkpoint_->tensors().end();
-    const auto extra_until = [&](const std::string* name) {
-      for (; theirs != end && (name == nullptr || theirs->info.name() < *name); ++theirs) {
-        ++report_.extra;
-        Fault(theirs->info.name(), checkpoint_->shards()[theirs->shard].name,
-              "the tensor is not in the manifest");
-      }
+  // Loaders pick up what lies in the folder, listed or not.
+  void FindUnlisted() {
+    const auto listed = [](const auto& files, const std::string& name) {
+      const auto it = std::ranges::lower_bound(
+          files, name, {}, [](const auto& f) -> const std::string& { return f.name; });
+      return it != files.end() && it->name == name;
     };
-    for (const ManifestTensor& tensor : manifest_.tensors) {
-      extra_until(&tensor.name);
-      if (theirs == end || theirs->info.name() != tensor.name) {
-        ++report_.missing;
-        Fault(tensor.name, tensor.file, "the tensor is missing");
-        continue;
+    std::error_code error;
+    for (auto it = fs::recursive_directory_iterator(dir_, error); !error && it != fs::end(it);
+         it.increment(error)) {
+      const std::string name = it->path().lexically_relative(dir_).string();
+      if (it->path().filename().string().front() == '.') {
+        it.disable_recursion_pending();
+      } else if (!it->is_directory(error) && name != kManifestName &&
+                 !listed(manifest_.files, name) && !listed(manifest_.side_files, name)) {
+        Fault("", name, "the file is not in the manifest");
       }
-      if (theirs->info.dtype() != tensor.dtype || theirs->info.shape() != tensor.shape ||
-          checkpoint_->shards()[theirs->shard].name != tensor.file) {
-        ++report_.failed;
-        Fault(tensor.name, tensor.file,
-              "the tensor is " + theirs->info.Describe() + ", not what the manifest says");
-      } else {
-        pairs_.emplace_back(&tensor, &*theirs);
-      }
-      ++theirs;
     }
-    extra_until(nullptr);
   }
 
-  void HashTensors() {
-    // In file order, so that reading is sequential.
-    std::ranges::sort(pairs_, {}, [](const auto& pair) {
-      return std::tuple(pair.second->shard, pair.second->offset);
-    });
-    counters_.total_bytes = checkpoint_->payload_bytes();
-    std::vector<std::optional<std::string>> wrong(pairs_.size());
-    tbb::task_arena arena(options_.threads == 0 ? tbb::task_arena::automatic
-                                                : static_cast<int>(options_.threads));
-    arena.execute([&] {
-      tbb::parallel_for(size_t{0}, pairs_.size(), [&](size_t i) {
-        if (!Stopped()) wrong[i] = Compare(*pairs_[i].first, *pairs_[i].second);
-      });
-    });
-    for (size_t i = 0; i < pairs_.size(); ++i) {
-      if (!wrong[i]) {
+  // Each shard by itself, so that one damaged file says nothing about the others, and one is open
+  // at a time.
+  void CheckShard(const ManifestFile& file) {
+    const std::vector<const ManifestTensor*>& listed = listed_[file.name];
+    const Result<Checkpoint> shard = Checkpoint::Open(dir_ / file.name);
+    if (!shard) {
+      report_.failed += listed.size();
+      return Fault("", file.name, shard.error().what());
+    }
+    if (shard->shards()[0].header != file.header) {
+      Fault("", file.name, "the file's header changed");
+    } else if (shard->shards()[0].identity.size != file.bytes) {
+      Fault("", file.name, "the file has another size");
+    }
+    std::vector<Pair> pairs = MatchNames(listed, *shard, file.name);
+    HashTensors(*shard, pairs);
+    for (Pair& pair : pairs) {
+      if (!pair.wrong) {
         ++report_.exact;
         continue;
       }
       ++report_.failed;
-      Fault(pairs_[i].first->name, pairs_[i].first->file, *std::move(wrong[i]));
+      Fault(pair.tensor->name, file.name, *std::move(pair.wrong));
     }
   }
 
-  std::optional<std::string> Compare(const ManifestTensor& tensor,
-                                     const TensorExtent& extent) const {
+  // Both lists are sorted by name.
+  std::vector<Pair> MatchNames(const std::vector<const ManifestTensor*>& listed,
+                               const Checkpoint& shard, const std::string& file) {
+    std::vector<Pair> pairs;
+    for (const ManifestTensor* tensor : listed) {
+      const TensorExtent* extent = shard.Find(tensor->name);
+      if (extent == nullptr) {
+        ++report_.missing;
+        Fault(tensor->name, file, "the tensor is missing");
+      } else if (extent->info.dtype() != tensor->dtype || extent->info.shape() != tensor->shape) {
+        ++report_.failed;
+        Fault(tensor->name, file,
+              "the tensor is " + extent->info.Describe() + ", not what the manifest says");
+      } else {
+        pairs.push_back({tensor, extent, std::nullopt});
+      }
+    }
+    for (const TensorExtent& extent : shard.tensors()) {
+      const auto name = [](const ManifestTensor* t) -> const std::string& { return t->name; };
+      if (std::ranges::binary_search(listed, extent.info.name(), {}, name)) continue;
+      ++report_.extra;
+      Fault(extent.info.name(), file, "the tensor is not in the manifest");
+    }
+    return pairs;
+  }
+
+  void HashTensors(const Checkpoint& shard, std::vector<Pair>& pairs) {
+    // In file order, so that reading is sequential.
+    std::ranges::sort(pairs, {}, [](const Pair& pair) { return pair.extent->offset; });
+    const int threads = options_.threads == 0 ? tbb::info::default_concurrency()
+                                              : static_cast<int>(options_.threads);
+    // Without the limit oneTBB complains on stderr when asked for more threads than cores.
+    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
+                                    static_cast<size_t>(threads));
+    tbb::task_arena arena(threads);
+    arena.execute([&] {
+      tbb::parallel_for(size_t{0}, pairs.size(), [&](size_t i) {
+        if (!Stopped()) pairs[i].wrong = Compare(shard, pairs[i]);
+      });
+    });
+  }
+
+  // What is wrong, if anything.
+  std::optional<std::string> Compare(const Checkpoint& shard, const Pair& pair) const {
+    const ManifestTensor* tensor = pair.tensor;
+    const TensorExtent* extent = pair.extent;
     std::vector<Digest> tiles;
     thread_local std::vector<std::byte> buffer(kChunk);
-    const uint64_t bytes = extent.info.bytes();
-    const uint64_t tile = std::max<uint64_t>(1, tensor.tile_bytes);
+    const uint64_t bytes = extent->info.bytes();
+    const uint64_t tile = tensor->tile_bytes;
+    if (bytes != 0 && (tile == 0 || bytes / tile > kMaxTiles)) {
+      return "the manifest gives it tiles of " + std::to_string(tile) + " bytes, which cannot be";
+    }
     for (uint64_t begin = 0; begin < bytes; begin += tile) {
       const uint64_t end = std::min(bytes, begin + tile);
       Xxh3Stream hash;
       for (uint64_t at = begin; at < end; at += kChunk) {
         const auto chunk = std::span(buffer).first(std::min(kChunk, end - at));
-        if (const Result<void> read = checkpoint_->ReadBytes(extent, at, chunk); !read) {
+        if (const Result<void> read = shard.ReadBytes(*extent, at, chunk); !read) {
           return read.error().what();
         }
         hash.Update(chunk);
@@ -166,9 +194,9 @@ class ManifestCheck {
       tiles.push_back(hash.Finish());
     }
     const Digest digest = Combine(tiles);
-    if (digest == tensor.digest) return std::nullopt;
+    if (digest == tensor->digest) return std::nullopt;
     return "the tensor's bytes changed: digest " + ToHex(digest) + " instead of " +
-           ToHex(tensor.digest);
+           ToHex(tensor->digest);
   }
 
   bool Stopped() const { return options_.signal != nullptr && *options_.signal != 0; }
@@ -177,8 +205,7 @@ class ManifestCheck {
   const Manifest& manifest_;
   const ManifestCheckOptions& options_;
   WorkCounters& counters_;
-  std::optional<Checkpoint> checkpoint_;
-  std::vector<std::pair<const ManifestTensor*, const TensorExtent*>> pairs_;
+  std::map<std::string_view, std::vector<const ManifestTensor*>> listed_;  // by file
   ManifestReport report_;
 };
 

@@ -11,7 +11,7 @@ namespace tessera {
 namespace {
 
 JournalHead HeadOf(std::string_view plan, std::string_view inputs) {
-  return {.plan = Xxh3(plan), .inputs = Xxh3(inputs)};
+  return {.plan = Xxh3(plan), .inputs = Xxh3(inputs), .request = "mtp=keep to=bf16"};
 }
 
 TileRecord RecordOf(uint64_t tile, size_t digests) {
@@ -124,6 +124,25 @@ TEST_F(JournalTest, AChangedInputIsRefused) {
   const Result<Journal> journal = Journal::Open(path_, HeadOf("plan", "newer inputs"));
   ASSERT_FALSE(journal.has_value());
   EXPECT_EQ(journal.error().error_class(), ErrorClass::kConflict);
+}
+
+TEST_F(JournalTest, AnotherRequestIsShownBesideTheOld) {
+  Fill(1);
+  JournalHead other = HeadOf("another plan", "inputs");
+  other.request = "mtp=drop to=f16";
+  const Result<Journal> journal = Journal::Open(path_, other);
+  ASSERT_FALSE(journal.has_value());
+  EXPECT_NE(journal.error().Text().find("mtp=drop to=f16"), std::string::npos);
+  EXPECT_NE(journal.error().Text().find("mtp=keep to=bf16"), std::string::npos);
+}
+
+TEST_F(JournalTest, AnUnknownHeadIsRefusedAndKept) {
+  const std::string newer = "tessera-journal 2 something else\n12345";
+  dir_.Write("journal", newer);
+  const Result<Journal> journal = Journal::Open(path_, head_);
+  ASSERT_FALSE(journal.has_value());
+  EXPECT_EQ(journal.error().code(), ErrorCode::kDamagedJournal);
+  EXPECT_EQ(Contents(path_), newer);
 }
 
 TEST_F(JournalTest, NeverWritesThroughALink) {

@@ -6,7 +6,12 @@ namespace tessera {
 namespace {
 
 Shard ShardNamed(std::string name) {
-  return {.name = std::move(name), .identity = {}, .data_begin = 0, .header = {}, .tensors = 0};
+  return {.name = std::move(name),
+          .identity = {},
+          .data_begin = 0,
+          .header = {},
+          .samples = {},
+          .tensors = 0};
 }
 
 UnplacedTensor Tensor(std::string name, uint64_t bytes, uint32_t home, uint64_t offset,

@@ -159,7 +159,8 @@ TEST(AtomicWrite, ReplacesAFileAndLeavesNothingStaged) {
   fs::create_directory(dir / "staging");
   dir.Write("f", "old");
   dir.Write("target", "untouched");
-  fs::create_symlink("../target", dir / "staging/f.tmp");  // as a killed or hostile run may leave it
+  fs::create_symlink("../target",
+                     dir / "staging/f.tmp");  // as a killed or hostile run may leave it
   ASSERT_TRUE(WriteFileAtomically(dir / "f", "new", dir / "staging"));
   EXPECT_EQ(Contents(dir / "f"), "new");
   EXPECT_EQ(Contents(dir / "target"), "untouched");

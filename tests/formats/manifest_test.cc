@@ -13,12 +13,12 @@ Manifest Sample() {
   m.tool_version = "1.2.3";
   m.numerics = 4;
   m.source_fingerprint = Xxh3("source");
-  m.source_tensors = 9;
   m.source_bytes = uint64_t{1} << 60;
   m.request = {{"mtp", "keep"}, {"to", "bf16"}};
   m.plan = Xxh3("plan");
   m.tile_bytes = 8 << 20;
   for (size_t i = 0; i < kActions; ++i) m.ledger.counts[i] = 10 + i;
+  m.source_tensors = m.ledger.total();
   m.rules = {{"mtp-drop", 3}, {"other", 4}};
   m.files = {{"a.safetensors", 100, Xxh3("ha"), ""}, {"b.safetensors", 200, Xxh3("hb"), "ab12"}};
   m.side_files = {{"config.json", 5, Xxh3("c")}, {"sub/\"odd\"\n.txt", 0, Xxh3("")}};
@@ -56,12 +56,24 @@ TEST(Manifest, ReadsBackWhatItWrites) {
   EXPECT_EQ(back->side_files[1].name, "sub/\"odd\"\n.txt");
 }
 
+TEST(Manifest, KeepsTensorsOfOneNameInSeveralFilesApart) {
+  Manifest m = Sample();
+  m.tensors[0].name = m.tensors[1].name = "same";
+  const Result<Manifest> back = ParseManifest(RenderManifest(m));
+  ASSERT_TRUE(back.has_value()) << back.error().Text();
+  ASSERT_EQ(back->tensors.size(), 2u);
+  EXPECT_EQ(back->tensors[0].name, "same");
+  EXPECT_EQ(back->tensors[0].file, "a.safetensors");
+  EXPECT_EQ(back->tensors[1].name, "same");
+  EXPECT_EQ(back->tensors[1].file, "b.safetensors");
+}
+
 TEST(Manifest, HasTheKeysOfTheContract) {
   const Result<Json> json = ParseJson(RenderManifest(Sample()));
   ASSERT_TRUE(json.has_value());
   EXPECT_EQ((*json)["schema"], 1);
   EXPECT_EQ((*json)["tool"]["name"], "tessera");
-  EXPECT_EQ((*json)["source"]["tensors"], 9);
+  EXPECT_EQ((*json)["source"]["tensors"], 91);
   EXPECT_EQ((*json)["ledger"]["folded"], 15);
   EXPECT_EQ((*json)["rules"][0]["rule"], "mtp-drop");
   EXPECT_EQ((*json)["files"]["b.safetensors"]["sha256"], "ab12");
@@ -93,6 +105,8 @@ TEST(Manifest, RefusesWhatItDoesNotKnow) {
   EXPECT_FALSE(with("[7,0,3]", "7").has_value());
   EXPECT_FALSE(with("\"bytes\":100", "\"bytes\":\"100\"").has_value());
   EXPECT_FALSE(with("\"b.safetensors\":{", "\"a.safetensors\":{").has_value());  // twice
+  EXPECT_FALSE(with("\"copied\":10", "\"copied\":11").has_value());  // no longer the source's count
+  EXPECT_FALSE(with("\"config.json\"", "\"../config.json\"").has_value());
   EXPECT_FALSE(with("\"source\":{", "\"sauce\":{").has_value());
 }
 

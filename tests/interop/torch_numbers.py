@@ -38,17 +38,14 @@ def dequantize(weight, scale, block):
 
 
 def expected_cast(tensors, block, to):
-    """What `cast --to` makes of a checkpoint: FP8 with its scale, BF16 and F16; never F32.
-
-    Kimi-K2's stray inv_freq is no weight and is copied.
-    """
+    """What `cast --to` makes of a checkpoint: FP8 with its scale, BF16 and F16; never F32."""
     cast = {}
     for name, tensor in tensors.items():
         if name.endswith("_scale_inv"):
             continue
         if tensor.dtype in FP8:
             cast[name] = dequantize(tensor, tensors[name + "_scale_inv"], block).to(to)
-        elif tensor.dtype in (torch.bfloat16, torch.float16) and not name.endswith("inv_freq"):
+        elif tensor.dtype in (torch.bfloat16, torch.float16):
             cast[name] = tensor.to(to)
         else:
             cast[name] = tensor

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""A failing system call ends the run with its exit code and the name of the file; what failed to reach
+the disk is not believed, and the same command finishes the work."""
+import itertools
+
+import rig
+
+
+class IoErrors(rig.FaultTest):
+    def fail(self, call, number, error, threads="all"):
+        """One run with a failing call; returns whether there was one."""
+        self.drop_output()
+        done = self.cast_with(f"{call}:error={error}:when={number}", threads=threads)
+        failed = [c for c in self.calls() if "(INJECTED)" in c.result]
+        if not failed:
+            self.assertEqual(done.status, 0, done.err)
+            return False
+        self.assert_fails(done, 4)
+        self.assertEqual(self.error(done)["class"], "output")
+        path, named = rig.path_of(failed[0]), self.error(done)["file"]
+        self.assertTrue(named.startswith(str(self.out)), done.err)
+        self.assertTrue(path is None or path.endswith(named), f"{path}: {done.err}")
+        self.assert_consistent()
+        if call in ("fsync", "fdatasync"):
+            self.assert_not_believed(path)
+        self.assert_rerun_finishes(*rig.OTHER_WAYS[number % len(rig.OTHER_WAYS)])
+        return True
+
+    def assert_not_believed(self, path):
+        """After a failed sync the kernel may call lost pages clean: a second sync would lie."""
+        calls = self.calls()
+        at = next(i for i, call in enumerate(calls) if "(INJECTED)" in call.result)
+        for call in calls[at + 1:]:
+            self.assertFalse(call.name in ("fsync", "fdatasync") and rig.path_of(call) == path,
+                             f"synced again after a failure: {call}")
+            self.assertFalse(call.name.startswith("rename") and f'"{path}"' in call.text,
+                             f"published after a failed sync: {call}")
+
+    def sweep(self, points):
+        for call, error, threads, numbers in points:
+            hits = 0
+            for number in numbers:
+                try:
+                    if not self.fail(call, number, error, threads):
+                        break
+                except AssertionError as wrong:
+                    raise AssertionError(f"{error} at {call} {number} of {threads}: {wrong}") from wrong
+                hits += 1
+            self.assertGreater(hits, 0, call)
+            print(f"{hits} times {error} at {call} of {threads} threads", flush=True)
+
+
+class Quick(IoErrors):
+    def test_an_error_of_the_output_is_exit_4_and_names_the_file(self):
+        self.sweep([("pwrite64", "EIO", "all", [4]), ("pwrite64", "ENOSPC", "all", [30]),
+                    ("pwrite64", "EIO", "main", [6]),
+                    ("fsync", "EIO", "all", [5]), ("fsync", "EIO", "main", [8, 9]),
+                    ("fdatasync", "EIO", "all", [2]), ("rename", "EIO", "all", [2]),
+                    ("rename", "EIO", "main", [3]), ("fallocate", "ENOSPC", "all", [2])])
+
+    def test_no_space_says_what_to_do(self):
+        done = self.cast_with("pwrite64:error=ENOSPC:when=9+")
+        self.assert_fails(done, 4, "No space left on device", "same command again")
+        self.assert_rerun_finishes()
+
+    def test_an_interrupted_call_is_made_again(self):
+        for call in ("pread64", "pwrite64"):
+            self.drop_output()
+            done = self.cast_with(f"{call}:error=EINTR:when=3+5")
+            self.assertEqual(done.status, 0, done.err)
+            self.assertTrue(any("EINTR" in c.result for c in self.calls()))
+            self.assert_finished()
+
+    def test_a_shard_that_cannot_be_read_is_exit_3_and_named(self):
+        for shard in sorted(self.source.glob("*.safetensors"))[::3]:
+            self.drop_output()
+            # The first reads are the header's.
+            for number in (1, 4):
+                done = self.cast_with(f"pread64:error=EIO:when={number}+", path=shard)
+                self.assert_fails(done, 3, shard.name, "Input/output error")
+                self.assert_consistent()
+            self.assert_rerun_finishes()
+
+    def test_a_shard_that_ends_early_is_exit_3_and_named(self):
+        shard = sorted(self.source.glob("*.safetensors"))[4]
+        done = self.cast_with("pread64:retval=0:when=4+", path=shard)
+        self.assert_fails(done, 3, shard.name, "expected:", "found:")
+        self.assert_rerun_finishes()
+
+    def test_a_file_size_limit_is_an_error_and_no_death_by_signal(self):
+        command = " ".join(str(word) for word in self.command())
+        done = rig.run("bash", "-c", f"ulimit -f 1000; exec {command}")
+        self.assert_fails(done, 4)
+        self.assert_consistent()
+        self.assert_rerun_finishes()
+
+
+class Sweep(IoErrors):
+    def test_an_error_at_any_call(self):
+        every = itertools.count
+        self.sweep([("pwrite64", "EIO", "all", every(1, 5)),
+                    ("pwrite64", "ENOSPC", "all", every(3, 9)),
+                    ("pwrite64", "EIO", "main", every(1)),
+                    ("fsync", "EIO", "all", every(1)), ("fsync", "EIO", "main", every(1)),
+                    ("fdatasync", "EIO", "all", every(1)), ("rename", "EIO", "all", every(1)),
+                    ("rename", "EIO", "main", every(1)), ("ftruncate", "EIO", "all", every(1)),
+                    ("fallocate", "ENOSPC", "all", every(1)), ("mkdir", "EACCES", "main", every(1))])
+
+
+if __name__ == "__main__":
+    rig.main()

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""An unfinished OUT is only continued by the run that began it: same source, same options, one at a
+time."""
+import hashlib
+import json
+import os
+import re
+import subprocess
+import time
+
+import rig
+
+
+def touch(path, seconds=3):
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + seconds * 10**9))
+
+
+class Quick(rig.FaultTest):
+    def interrupt(self):
+        """Leaves an OUT with some shards done."""
+        done = self.cast_with("rename:signal=KILL:when=4")
+        self.assertEqual(done.status, 137, done.err)
+        self.assertTrue(list(self.out.glob("*.safetensors")))
+
+    def tree(self):
+        """All but the lock, which says who holds it."""
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in self.out.rglob("*")
+                if path.is_file() and path.suffix != ".lock"}
+
+    def assert_refused(self, *more):
+        """The unfinished OUT is another's: exit 5 with both values, and nothing touched."""
+        before = self.tree()
+        done = self.cast(*more)
+        self.assert_fails(done, 5, "expected:", "found:")
+        self.assertEqual(self.error(done)["class"], "conflict")
+        self.assertEqual(self.tree(), before)
+        expected, found = (re.search(rf"{word}: +(.*)", done.err)[1] for word in ("expected", "found"))
+        self.assertNotEqual(expected, found)
+        return expected, found
+
+    def test_another_option_is_refused_with_both_values(self):
+        self.interrupt()
+        for arguments, values in ((["--to", "f16"], "bf16 f16"),
+                                  (["--to", "bf16", "--mtp", "drop"], "keep drop"),
+                                  (["--to", "bf16", "--shard-size", "9MB"], "9")):
+            self.arguments = arguments
+            with self.subTest(arguments=arguments):
+                expected, found = self.assert_refused()
+                for value in values.split():
+                    self.assertIn(value, expected + " " + found)
+        del self.arguments
+        self.assert_rerun_finishes()
+
+    def test_a_touched_input_is_refused_with_both_values(self):
+        self.interrupt()
+        shard = sorted(self.source.glob("*.safetensors"))[2]
+        stat = shard.stat()
+        try:
+            touch(shard)
+            self.assert_refused()
+        finally:
+            os.utime(shard, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        self.assert_rerun_finishes()
+
+    def test_a_grown_config_is_refused(self):
+        self.interrupt()
+        config = self.source / "config.json"
+        text, stat = config.read_bytes(), config.stat()
+        try:
+            config.write_bytes(text.replace(b'"rope_theta": 10000', b'"rope_theta": 50000'))
+            self.assert_refused()
+        finally:
+            config.write_bytes(text)
+            os.utime(config, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        self.assert_rerun_finishes()
+
+    def test_force_begins_anew(self):
+        self.interrupt()
+        done = self.cast("--mtp", "drop", "--force")
+        self.assertEqual(done.status, 0, done.err)
+        self.assertEqual(rig.run(rig.tessera, "verify", self.out).status, 0)
+        self.assertFalse((self.out / ".partial").exists())
+
+    def test_a_torn_journal_is_continued(self):
+        self.interrupt()
+        (journal,) = self.out.glob(".partial/*.journal")
+        text = journal.read_bytes()
+        for kept in (len(text) - 1, len(text) - 40, len(text) // 2):
+            journal.write_bytes(text[:kept])
+            # What the journal no longer knows is made again.
+            copy = self.folder / "copy"
+            subprocess.run(["cp", "-a", self.out, copy], check=True)
+            self.assert_rerun_finishes()
+            self.drop_output()
+            copy.rename(self.out)
+
+    def test_a_damaged_journal_is_not_believed(self):
+        self.interrupt()
+        (journal,) = self.out.glob(".partial/*.journal")
+        text = bytearray(journal.read_bytes())
+        text[len(text) // 2] ^= 1
+        journal.write_bytes(text)
+        done = self.cast()
+        if done.status == 0:
+            self.assert_finished()
+        else:
+            self.assert_fails(done, 5, "journal", self.out)
+
+    def test_a_shard_truncated_while_it_is_read_is_exit_3(self):
+        source = self.folder / "shrinking"
+        for way in ("truncated", "written"):
+            subprocess.run(["cp", "-a", self.source, source], check=True)
+            shard = sorted(source.glob("*.safetensors"))[5]
+            strace = subprocess.Popen(
+                ["strace", "-f", "-o", "/dev/null", "-e", "trace=pread64",
+                 "-e", "inject=pread64:delay_enter=8000",
+                 rig.tessera, "cast", source, self.out, *self.arguments, "--json"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            while not list(self.out.glob(".partial/*.part")):
+                self.assertIsNone(strace.poll())
+                time.sleep(0.01)
+            if way == "truncated":
+                os.truncate(shard, shard.stat().st_size - 1)
+            else:
+                with shard.open("r+b") as file:
+                    file.seek(-7, os.SEEK_END)
+                    file.write(b"changed")
+                touch(shard)
+            out, err = strace.communicate(timeout=60)
+            self.assert_fails(rig.Done(strace.returncode, out, err), 3, shard.name)
+            self.assertFalse((self.out / rig.INDEX).exists())
+            self.drop_output()
+            subprocess.run(["rm", "-r", source], check=True)
+
+    def test_of_runs_at_once_one_wins(self):
+        runs = [subprocess.Popen([str(word) for word in self.command()], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True) for _ in range(6)]
+        results = []
+        for process in runs:
+            out, err = process.communicate(timeout=120)
+            results.append(rig.Done(process.returncode, out, err))
+        # A loser that came when the winner had finished finds nothing to do.
+        self.assertLessEqual({done.status for done in results}, {0, 5})
+        worked = [done for done in results if done.status == 0
+                  and json.loads(done.out)["written_bytes"] > 0]
+        self.assertEqual(len(worked), 1)
+        for done in results:
+            if done.status == 5:
+                self.assert_fails(done, 5)
+        self.assert_finished()
+
+    def test_a_second_run_leaves_the_first_alone(self):
+        first = subprocess.Popen(
+            ["strace", "-f", "-o", "/dev/null", "-e", "trace=pread64",
+             "-e", "inject=pread64:delay_enter=8000", *map(str, self.command())],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not list(self.out.glob(".partial/*.part")):
+            self.assertIsNone(first.poll())
+            time.sleep(0.01)
+        for more in ([], ["--force"], ["--mtp", "drop"], ["--mtp", "drop", "--force"]):
+            begin = time.monotonic()
+            done = self.cast(*more)
+            self.assertLess(time.monotonic() - begin, 1)
+            self.assert_fails(done, 5)
+        self.assertIsNone(first.poll(), "the first run was to last longer than the others' tries")
+        self.assertEqual(first.wait(timeout=60), 0)
+        self.assert_finished()
+
+    def test_the_lock_of_a_dead_run_does_not_hold(self):
+        self.interrupt()
+        self.assertTrue(list(self.out.glob(".partial/*.lock")))
+        self.assert_rerun_finishes()
+
+
+if __name__ == "__main__":
+    rig.main()

@@ -1,0 +1,166 @@
+"""Runs the program with faults injected by strace, and says what must hold of what it leaves.
+
+usage of the scripts that import this: SCRIPT.py TESSERA [CLASS...]
+"""
+import collections
+import filecmp
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "support"))
+import tensor_file  # noqa: E402
+
+INDEX = "model.safetensors.index.json"
+MANIFEST = "tessera.manifest.json"
+TRACED = ("pread64,pwrite64,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,openat,mkdir,"
+          "rmdir,unlink,unlinkat,ftruncate,fallocate,flock")
+# Ways to finish a run that give the same bytes.
+OTHER_WAYS = ([], ["--threads", "1"], ["--memory", "2MiB"], ["--threads", "5", "--memory", "600KiB"])
+
+tessera = None
+Done = collections.namedtuple("Done", "status out err")
+# begin, end: line numbers of the trace.
+Call = collections.namedtuple("Call", "name text result begin end")
+
+
+def run(*command):
+    """A process killed by a signal has the status its shell would show."""
+    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True)
+    status = done.returncode if done.returncode >= 0 else 128 - done.returncode
+    return Done(status, done.stdout, done.stderr)
+
+
+def strace_works():
+    try:
+        return run("strace", "-f", "-o", "/dev/null", "true").status == 0
+    except FileNotFoundError:
+        return False
+
+
+def path_of(call):
+    """The path behind the descriptor that is the call's first argument, as `strace -y` shows it."""
+    found = re.match(r"\(\d+<([^>]*)>", call.text)
+    return found and found[1]
+
+
+def files_of(folder):
+    """The files of a finished or unfinished OUT under their final names, without the staging."""
+    return {path.relative_to(folder) for path in folder.rglob("*")
+            if path.is_file() and ".partial" not in path.relative_to(folder).parts}
+
+
+class FaultTest(unittest.TestCase):
+    """Has a checkpoint with all quirks, what a clean cast of it gives, and a place for outputs."""
+    arguments = ["--to", "bf16"]
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="tessera-faults-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.source = cls.folder / "in"
+        cls.clean = cls.folder / "clean"
+        cls.out = cls.folder / "out"
+        cls.trace = cls.folder / "trace"
+        done = run(tessera, "synth", cls.source, "--preset", "tiny", "--quirks", "--seed", 7)
+        assert done.status == 0, done.err
+        done = run(tessera, "cast", cls.source, cls.clean, *cls.arguments)
+        assert done.status == 0, done.err
+
+    def setUp(self):
+        self.drop_output()
+
+    def drop_output(self):
+        shutil.rmtree(self.out, ignore_errors=True)
+
+    def command(self, *more):
+        return [tessera, "cast", self.source, self.out, *self.arguments, "--json", *more]
+
+    def cast(self, *more):
+        return run(*self.command(*more))
+
+    def cast_with(self, fault, *more, threads="all", path=None, also=None):
+        """Casts with `fault`, strace's description of one, and leaves the trace of calls.
+
+        strace counts calls by thread. threads="main" leaves the other threads alone, to reach what
+        the main thread does after them.
+        """
+        # Not --seccomp-bpf, with which strace 6.1 injects no signals.
+        follow = ["-f"] if threads == "all" else []
+        return run("strace", *follow, "-y", "-o", self.trace, *(["-P", path] if path else []),
+                   "-e", f"trace={TRACED}", *itertools.chain(*(["-e", f"inject={f}"] for f in (fault, also) if f)),
+                   *self.command(*more))
+
+    def calls(self):
+        """The calls of the last cast_with, whole even where threads interrupted each other."""
+        calls, begun = [], {}
+        for number, line in enumerate(self.trace.read_text().splitlines()):
+            begin = number
+            thread, text = re.fullmatch(r"(?:(\d+) +)?(.*)", line).groups()
+            if text.endswith("<unfinished ...>"):
+                begun[thread] = number, text.removesuffix("<unfinished ...>")
+                continue
+            if resumed := re.match(r"<\.\.\. \w+ resumed>(.*)", text):
+                begin, first = begun.pop(thread)
+                text = first + resumed[1]
+            if call := re.fullmatch(r"(\w+)(\(.*\)) += (.*)", text):
+                calls.append(Call(*call.groups(), begin, number))
+        return calls
+
+    def error(self, done):
+        """The error object, which is the last line of stderr."""
+        return json.loads(done.err.splitlines()[-1])["error"]
+
+    def assert_fails(self, done, status, *mentions):
+        self.assertEqual(done.status, status, done.err)
+        self.assertEqual(done.out, "")
+        self.assertEqual(self.error(done)["code"], status)
+        for text in mentions:
+            self.assertIn(str(text), done.err)
+
+    def assert_consistent(self):
+        """Whatever bears its final name is whole, and an index stands for a whole checkpoint."""
+        if not self.out.exists():
+            return
+        files = files_of(self.out)
+        self.assertLessEqual(files, files_of(self.clean))
+        for file in files:
+            if file.suffix == ".safetensors":
+                tensor_file.read_header(self.out / file)
+            self.assertTrue(filecmp.cmp(self.out / file, self.clean / file, shallow=False),
+                            f"{file} has its final name but not its final bytes")
+        if pathlib.Path(INDEX) in files:
+            self.assertIn(pathlib.Path("config.json"), files)
+            named = set(json.loads((self.out / INDEX).read_text())["weight_map"].values())
+            self.assertLessEqual({pathlib.Path(name) for name in named}, files)
+        if pathlib.Path(MANIFEST) in files:
+            self.assertEqual(files, files_of(self.clean))
+
+    def assert_finished(self):
+        self.assert_consistent()
+        self.assertEqual({path.relative_to(self.out) for path in self.out.rglob("*")},
+                         {path.relative_to(self.clean) for path in self.clean.rglob("*")})
+
+    def assert_rerun_finishes(self, *more):
+        done = self.cast(*more)
+        self.assertEqual(done.status, 0, done.err)
+        self.assert_finished()
+        return json.loads(done.out)
+
+
+def main():
+    global tessera
+    tessera = pathlib.Path(sys.argv[1]).resolve()
+    if not strace_works():
+        print("skipped: strace is not here, or may not trace")
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "convert/config_edit.h"
 #include "convert/decision.h"
@@ -88,25 +89,26 @@ class Planner {
       TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
       decisions_.push_back(decision);
     }
-    std::ranges::sort(decisions_, {}, [](const Decision& d) {
+    const std::vector<std::pair<TensorRole, size_t>> released = ReleasedOrder();
+    std::ranges::sort(decisions_, {}, [&](const Decision& d) {
       const TensorExtent& main = *d.weight->parts[0];
-      return std::tuple(main.shard, main.offset, std::string_view(main.info.name()));
+      const auto place =
+          std::ranges::lower_bound(released, d.role, {}, &std::pair<TensorRole, size_t>::first);
+      const bool placed = place != released.end() && place->first == d.role;
+      return std::tuple(placed ? place->second : released.size(), main.shard, main.offset,
+                        std::string_view(main.info.name()));
     });
-    if (source_.checkpoint->ranks() != 0 && !ranked()) SortAsReleased();
     return {};
   }
 
-  // Layer by layer: the ranks' own order is by name, which puts layer 10 behind layer 1.
-  void SortAsReleased() {
-    std::vector<std::pair<TensorRole, size_t>> places;
-    source_.spec->ForEach(
-        [&](const TensorRole& role) { places.emplace_back(role, places.size()); });
-    std::ranges::sort(places);
-    std::ranges::stable_sort(decisions_, {}, [&](const Decision& d) {
-      const auto place =
-          std::ranges::lower_bound(places, d.role, {}, &std::pair<TensorRole, size_t>::first);
-      return place != places.end() && place->first == d.role ? place->second : places.size();
-    });
+  // Ranks put together come layer by layer, which their own order is not: by name, layer 10 stands
+  // behind layer 1. By role; empty where the source's order is kept.
+  std::vector<std::pair<TensorRole, size_t>> ReleasedOrder() const {
+    std::vector<std::pair<TensorRole, size_t>> order;
+    if (source_.checkpoint->ranks() == 0 || ranked()) return order;
+    source_.spec->ForEach([&](const TensorRole& role) { order.emplace_back(role, order.size()); });
+    std::ranges::sort(order);
+    return order;
   }
 
   // Every weight is judged before a byte is written.

@@ -179,6 +179,8 @@ void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_flag("--rehearse", o.run.rehearse, "Do everything, discard the output");
   verb.add_flag("--sha256", o.request.sha256, "Record whole-file SHA-256 in the manifest")
       ->group(kMore);
+  verb.add_option("--config", o.request.config, "A config.json to use instead of IN's")
+      ->group(kMore);
   verb.add_flag("--no-index", o.request.no_index, "Accept several shards without an index")
       ->group(kMore);
   verb.add_flag("--force", o.request.force, "Replace an OUT that tessera wrote, nothing else")

@@ -126,7 +126,7 @@ class Inspection {
       }
       return;
     }
-    const std::string file = (report.checkpoint->dir() / "config.json").string();
+    const std::string file = report.checkpoint->config_path().string();
     Result<Json> config = ParseJson(*text);
     if (!config) return Add(std::move(config).error().Within(file));
     if (Result<ModelSpec> spec = ModelSpec::FromConfig(*config); spec) {

@@ -14,9 +14,10 @@ struct ReshardOptions : ConversionOptions {
 Result<Outcome> RunReshard(const ReshardOptions& typed, Terminal& terminal) {
   ReshardOptions options = typed;
   Request& request = options.request;
-  if (request.mp == 0 && options.shard_size.empty()) {
-    return Fail(Error(ErrorCode::kUsage, "reshard needs --mp or --shard-size")
-                    .Next("--mp N cuts for N ranks; --shard-size 5GB repacks a checkpoint"));
+  if (request.mp == 0 && options.shard_size.empty() && options.names != "hf") {
+    return Fail(Error(ErrorCode::kUsage, "reshard needs --mp, --shard-size or --names hf")
+                    .Next("--mp N cuts for N ranks; --shard-size 5GB repacks a checkpoint; --names "
+                          "hf puts ranks together"));
   }
   request.ranks = options.ranks;
   std::ranges::sort(request.ranks);
@@ -33,15 +34,18 @@ Result<Outcome> RunReshard(const ReshardOptions& typed, Terminal& terminal) {
 }  // namespace
 
 void AddReshard(CLI::App& app, Session& session) {
-  CLI::App& verb =
-      AddVerb(app, session, "reshard", "Cut for model-parallel ranks, or repack into even shards",
-              "--mp N writes model{r}-mp{N}.safetensors as DeepSeek's convert.py does: the same "
-              "names, slices,\n"
-              "expert ownership and bytes, and beside them the demo's config.json and the "
-              "tokenizer. Every\n"
-              "weight is judged before a byte is written; a refusal names the degrees that work. "
-              "--shard-size\n"
-              "repacks into even shards that keep each weight and its scale together.");
+  CLI::App& verb = AddVerb(
+      app, session, "reshard", "Cut for model-parallel ranks, or repack into even shards",
+      "--mp N writes model{r}-mp{N}.safetensors as DeepSeek's convert.py does: the same "
+      "names, slices,\n"
+      "expert ownership and bytes, and beside them the demo's config.json and the "
+      "tokenizer. Every\n"
+      "weight is judged before a byte is written; a refusal names the degrees that work. "
+      "--shard-size\n"
+      "repacks into even shards that keep each weight and its scale together. IN may itself "
+      "be cut for\n"
+      "ranks: --names hf puts the Hugging Face checkpoint together again, --mp M cuts "
+      "anew.");
   auto options = std::make_shared<ReshardOptions>();
   options->verb = "reshard";
   AddConversionOptions(verb, *options);

@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "convert/config_edit.h"
 #include "convert/decision.h"
-#include "convert/demo_config.h"
 #include "convert/output_layout.h"
 #include "convert/rank_layout.h"
 #include "convert/source.h"
+#include "formats/demo_config.h"
 #include "formats/json.h"
+#include "formats/rank_cut.h"
 
 namespace tessera {
 namespace {
@@ -19,6 +21,9 @@ constexpr std::string_view kIndexName = "model.safetensors.index.json";
 
 // A row of a matrix longer than this is not worth cutting tiles by.
 constexpr uint64_t kMaxCopiedRow = kTileBytes / 8;
+
+// Of a checkpoint put together from ranks, as large releases are cut.
+constexpr uint64_t kJoinedShardSize = 5'000'000'000;
 
 std::string_view ConfigDtype(CastTo to) {
   switch (to) {
@@ -54,8 +59,11 @@ class Planner {
   bool ranked() const { return request_.mp != 0; }
 
   Result<void> OpenSources() {
-    const CheckpointOptions options{.allow_no_index = request_.no_index};
+    CheckpointOptions options;
+    options.allow_no_index = request_.no_index;
+    options.config = request_.config;
     TESSERA_ASSIGN(source_, OpenSource(request_.in, options));
+    options.config.reset();
     plan_.sources = {source_.checkpoint};
     plan_.storage = {source_.storage};
     if (request_.scales_from) {
@@ -64,6 +72,12 @@ class Planner {
       plan_.storage.push_back(scales_->storage);
     }
     return {};
+  }
+
+  // Without --shard-size shards are as in the source; ranks have none that could be kept.
+  uint64_t ShardSize() const {
+    const bool joins = source_.checkpoint->ranks() != 0 && !ranked();
+    return request_.shard_size == 0 && joins ? kJoinedShardSize : request_.shard_size;
   }
 
   // Reading follows the files from front to back, whatever the order of names.
@@ -75,11 +89,26 @@ class Planner {
       TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
       decisions_.push_back(decision);
     }
-    std::ranges::sort(decisions_, {}, [](const Decision& d) {
+    const std::vector<std::pair<TensorRole, size_t>> released = ReleasedOrder();
+    std::ranges::sort(decisions_, {}, [&](const Decision& d) {
       const TensorExtent& main = *d.weight->parts[0];
-      return std::tuple(main.shard, main.offset, std::string_view(main.info.name()));
+      const auto place =
+          std::ranges::lower_bound(released, d.role, {}, &std::pair<TensorRole, size_t>::first);
+      const bool placed = place != released.end() && place->first == d.role;
+      return std::tuple(placed ? place->second : released.size(), main.shard, main.offset,
+                        std::string_view(main.info.name()));
     });
     return {};
+  }
+
+  // Ranks put together come layer by layer, which their own order is not: by name, layer 10 stands
+  // behind layer 1. By role; empty where the source's order is kept.
+  std::vector<std::pair<TensorRole, size_t>> ReleasedOrder() const {
+    std::vector<std::pair<TensorRole, size_t>> order;
+    if (source_.checkpoint->ranks() == 0 || ranked()) return order;
+    source_.spec->ForEach([&](const TensorRole& role) { order.emplace_back(role, order.size()); });
+    std::ranges::sort(order);
+    return order;
   }
 
   // Every weight is judged before a byte is written.
@@ -260,10 +289,9 @@ class Planner {
   }
 
   Result<void> Place() {
-    TESSERA_ASSIGN(OutputLayout layout, ranked()
-                                            ? LayOutRanks(unplaced_, ranks_, request_.mp)
-                                            : LayOut(unplaced_, source_.checkpoint->shards(),
-                                                     request_.shard_size, SafetensorsContainer()));
+    TESSERA_ASSIGN(OutputLayout layout, ranked() ? LayOutRanks(unplaced_, ranks_, request_.mp)
+                                                 : LayOut(unplaced_, source_.checkpoint->shards(),
+                                                          ShardSize(), SafetensorsContainer()));
     plan_.files = std::move(layout.files);
     plan_.tensors = std::move(layout.tensors);
     for (Step& step : plan_.steps) {
@@ -302,8 +330,8 @@ class Planner {
       request.emplace_back("scales_from", ToHex(scales_->checkpoint->fingerprint()));
     }
     if (request_.sha256) request.emplace_back("sha256", "true");
-    if (request_.shard_size != 0) {
-      request.emplace_back("shard_size", std::to_string(request_.shard_size));
+    if (ShardSize() != 0) {
+      request.emplace_back("shard_size", std::to_string(ShardSize()));
     }
     if (ranked()) {
       request.emplace_back("mp", std::to_string(request_.mp));

@@ -1,5 +1,4 @@
-// Model-parallel ranks as DeepSeek's demo loads them: which rank owns what, how weights are cut,
-// and which degrees a model allows.
+// Which numbers of model-parallel ranks a model can be cut for.
 #pragma once
 
 #include <cstdint>
@@ -9,22 +8,12 @@
 #include <vector>
 
 #include "formats/model_spec.h"
+#include "formats/rank_cut.h"
 #include "formats/result.h"
 #include "quant/scheme.h"
 #include "quant/storage.h"
 
 namespace tessera {
-
-enum class Cut : uint8_t {
-  kReplicated,  // every rank has all of it: norms, router, low-rank projections down, indexer
-  kRows,        // the output dimension: embedding, head, q, kv_b, gate, up
-  kColumns,     // the input dimension: o, down
-  kOwned,       // routed experts: a contiguous range of experts a rank, uncut
-};
-Cut CutOf(const TensorRole& role);
-
-// For a routed expert, the one rank that has it.
-uint32_t OwnerOf(const TensorRole& role, uint32_t experts, uint32_t ranks);
 
 // Everything that a degree has to divide.
 class RankDegrees {

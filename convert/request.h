@@ -23,6 +23,7 @@ std::string_view Name(MtpMode mode);  // "keep", "drop", "only"
 // What shapes the output's bytes, and where they come from and go to.
 struct Request {
   std::filesystem::path in, out;
+  std::optional<std::filesystem::path> config;  // instead of the one in `in`
   CastTo to = CastTo::kStored;
   ScaleFormat scale_format = ScaleFormat::kF32;      // with kFp8
   std::optional<std::filesystem::path> scales_from;  // with kFp8: a block-FP8 checkpoint's scales

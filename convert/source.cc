@@ -22,7 +22,7 @@ Result<Source> OpenSource(const std::filesystem::path& path, const CheckpointOpt
                           "came from"));
   }
   const auto within = [&](Error error) {
-    return Fail(std::move(error).Within((checkpoint.dir() / "config.json").string()));
+    return Fail(std::move(error).Within(checkpoint.config_path().string()));
   };
   Result<Json> config = ParseJson(*checkpoint.config_text());
   if (!config) return within(std::move(config).error());

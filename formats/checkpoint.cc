@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "formats/checkpoint_survey.h"
+#include "formats/rank_reader.h"
 
 namespace tessera {
 namespace {
@@ -72,6 +73,8 @@ std::span<const std::string> Checkpoint::side_files() const { return state_->sur
 const std::optional<std::string>& Checkpoint::config_text() const {
   return state_->survey.config_text;
 }
+const fs::path& Checkpoint::config_path() const { return state_->survey.config_path; }
+uint32_t Checkpoint::ranks() const { return state_->survey.joins.ranks; }
 std::span<const Finding> Checkpoint::findings() const { return state_->survey.findings; }
 Digest Checkpoint::fingerprint() const { return state_->survey.fingerprint; }
 
@@ -91,6 +94,11 @@ Result<void> Checkpoint::ReadBytes(const TensorExtent& tensor, uint64_t begin,
                                    std::span<std::byte> out) const {
   TESSERA_CHECK(begin <= tensor.info.bytes() && out.size() <= tensor.info.bytes() - begin);
   if (out.empty()) return {};
+  if (ranks() != 0) {
+    const CheckpointSurvey& survey = state_->survey;
+    const RankReader reader(survey.joins, survey.shards, state_->files);
+    return reader.Read(tensor.info, survey.joins.joins[IndexOf(tensor)], begin, out);
+  }
   TESSERA_ASSIGN(const auto file, state_->files.Get(tensor.shard));
   auto read = file->ReadAt(tensor.offset + begin, out);
   if (!read) return Fail(std::move(read).error().Of(tensor.info.name()));

@@ -18,7 +18,8 @@
 
 namespace tessera {
 
-// Where one tensor's bytes lie. `offset` counts from the start of the file, header included.
+// Where one tensor's bytes lie. `offset` counts from the start of the file, header included. Of a
+// tensor that ranks hold together, both are its first piece's.
 struct TensorExtent {
   TensorInfo info;
   uint32_t shard;  // index into Checkpoint::shards()
@@ -38,10 +39,15 @@ struct CheckpointOptions {
   bool allow_no_index =
       false;               // several shards and no index: take every *.safetensors in the folder
   size_t open_limit = 16;  // files open at once
+  // Takes the place of the folder's config.json.
+  std::optional<std::filesystem::path> config = std::nullopt;
 };
 
 // Immutable after Open, hence shareable between threads. Tensors are ordered by name, never by
 // shard or hash; shards by name.
+//
+// A folder of model{r}-mp{N}.safetensors is presented as the model that was cut: whole tensors
+// under Hugging Face names, put together on reading, and a Hugging Face config_text().
 class Checkpoint {
  public:
   // `path` is a folder, an index file (*.index.json), or a single .safetensors file. Fails on the
@@ -67,7 +73,11 @@ class Checkpoint {
   const TensorExtent* Find(std::string_view name) const;
   uint32_t IndexOf(const TensorExtent& extent) const;  // into tensors()
 
-  // Reads bytes [begin, begin + out.size()) of a tensor. Reopened files must still be the ones that
+  // How many ranks the tensors are put together from; 0: they are not.
+  uint32_t ranks() const;
+
+  // Reads bytes [begin, begin + out.size()) of a tensor; what every rank has a copy of is read from
+  // all of them, and a difference is kRanksDiffer. Reopened files must still be the ones that
   // Open saw: device, inode, size and mtime are compared, else kInputChanged.
   Result<void> ReadBytes(const TensorExtent& tensor, uint64_t begin,
                          std::span<std::byte> out) const;
@@ -79,8 +89,10 @@ class Checkpoint {
   // licences, also in subfolders. Without config.json, the index, weights, a tessera manifest, and
   // hidden entries.
   std::span<const std::string> side_files() const;
-  // config.json as it stands on disk; empty if there is none.
+  // config.json as it stands on disk, of ranks as a Hugging Face one; empty if there is none.
   const std::optional<std::string>& config_text() const;
+  // Where it was read, or looked for.
+  const std::filesystem::path& config_path() const;
 
   // Oddities that do not invalidate: a wrong total_size, unaligned tensors, unknown header
   // fields...

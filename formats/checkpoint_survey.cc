@@ -5,7 +5,9 @@
 #include <iterator>
 #include <system_error>
 
+#include "formats/demo_config.h"
 #include "formats/json.h"
+#include "formats/model_spec.h"
 #include "formats/safetensors.h"
 #include "formats/shard_index.h"
 #include "formats/shard_name.h"
@@ -35,9 +37,9 @@ class Surveyor {
   CheckpointSurvey Run(const fs::path& path) {
     using Stage = void (Surveyor::*)();
     constexpr Stage kStages[] = {
-        &Surveyor::ReadIndex,   &Surveyor::CheckShardSet,   &Surveyor::ReadHeaders,
-        &Surveyor::Match,       &Surveyor::ReadConfig,      &Surveyor::ReadSideFiles,
-        &Surveyor::AddFindings, &Surveyor::TakeFingerprint,
+        &Surveyor::ReadIndex,     &Surveyor::CheckShardSet, &Surveyor::ReadHeaders,
+        &Surveyor::Match,         &Surveyor::ReadConfig,    &Surveyor::Assemble,
+        &Surveyor::ReadSideFiles, &Surveyor::AddFindings,   &Surveyor::TakeFingerprint,
     };
     if (Locate(path)) {
       for (const Stage stage : kStages) {
@@ -60,6 +62,9 @@ class Surveyor {
   void Match();
   void MatchTensor(std::span<const TensorExtent> holders, const IndexEntry* entry);
   void ReadConfig();
+  void Assemble();
+  Result<ModelSpec> UnderstandConfig();
+  DemoContents Contents() const;
   void ReadSideFiles();
   void AddFindings();
   void AddTotalSizeFinding();
@@ -76,6 +81,8 @@ class Surveyor {
   std::vector<std::string> listing_;  // of the folder, sorted
   std::optional<ShardIndex> index_;
   std::vector<bool> absent_, read_;  // by shard
+  bool ranked_ = false;              // the shards are the files of model-parallel ranks
+  std::vector<uint32_t> rank_of_;    // by shard
   uint64_t header_bytes_ = 0, unaligned_ = 0, unknown_fields_ = 0;
   std::string first_unaligned_, first_unknown_field_;  // files
   std::vector<std::string> without_format_;
@@ -133,6 +140,9 @@ void Surveyor::ReadIndex() {
     }
   }
   NameShards(InListing(".safetensors"));
+  ranked_ = index_path_.empty() && std::ranges::any_of(survey_.shards, [](const Shard& shard) {
+              return ParseRankShardName(shard.name).has_value();
+            });
 }
 
 void Surveyor::FindIndex() {
@@ -156,6 +166,10 @@ std::vector<std::string> Surveyor::InListing(std::string_view ending) const {
 void Surveyor::CheckShardSet() {
   if (one_file_) return;
   CheckForeign();
+  if (ranked_) {
+    rank_of_ = NumberRanks(survey_.shards, survey_.dir, faults_);
+    return;
+  }
   const auto& shards = survey_.shards;
   std::vector<std::string> names;
   for (size_t i = 0; i < shards.size(); ++i) {
@@ -196,15 +210,6 @@ void Surveyor::CheckForeign() {
                       .In(InDir(name).string())
                       .Expected("weights as safetensors files only")
                       .Next("a loader may prefer them to the safetensors files: move them away"));
-    } else if (index_path_.empty() && ParseRankShardName(name)) {
-      // One fault for all of them; their headers would only repeat that they are ranks' parts.
-      faults_.Add(Error(ErrorCode::kUnsupported, "a rank-sharded checkpoint")
-                      .In(InDir(name).string())
-                      .Expected("the hub's layout: model-*.safetensors and an index")
-                      .Found("model{r}-mp{N}.safetensors, one file for each of N ranks")
-                      .Next("start from the checkpoint that these files were made from"));
-      absent_.assign(absent_.size(), true);
-      return;
     }
   }
   if (survey_.shards.empty() && faults_.empty()) {
@@ -285,6 +290,7 @@ void Surveyor::ReadShard(uint32_t number) {
 
 // Both sides are sorted by name, so one pass meets every name of either.
 void Surveyor::Match() {
+  if (ranked_) return;
   const std::vector<TensorExtent>& tensors = survey_.tensors;
   size_t at = 0, in_index = 0;
   const size_t entries = index_ ? index_->entries.size() : 0;
@@ -327,13 +333,76 @@ void Surveyor::MatchTensor(std::span<const TensorExtent> holders, const IndexEnt
 }
 
 void Surveyor::ReadConfig() {
-  const fs::path path = InDir("config.json");
+  survey_.config_path = options_.config.value_or(InDir("config.json"));
+  const fs::path& path = survey_.config_path;
   std::error_code error;
-  if (!fs::exists(fs::symlink_status(path, error))) return;
+  if (!options_.config && !fs::exists(fs::symlink_status(path, error))) return;
   auto text = ReadWholeFile(path, kMaxConfigBytes);
   if (!text) return faults_.Add(std::move(text).error());
   if (IsLfsPointer(*text)) return faults_.Add(LfsPointerError().In(path.string()));
   survey_.config_text = *std::move(text);
+}
+
+void Surveyor::Assemble() {
+  // After a fault, that a file is missing say, the tensors would only repeat it.
+  if (!ranked_ || !faults_.empty()) return;
+  const Result<ModelSpec> spec = UnderstandConfig();
+  if (!spec) return faults_.Add(spec.error());
+  RankAssembly whole = AssembleRanks(*spec, survey_.tensors, survey_.shards, rank_of_, faults_);
+  survey_.tensors = std::move(whole.tensors);
+  survey_.joins = std::move(whole.joins);
+  survey_.payload_bytes = 0;
+  for (const TensorExtent& tensor : survey_.tensors) {
+    survey_.payload_bytes += tensor.info.bytes();
+  }
+}
+
+// Makes config_text a Hugging Face config that is true of these files.
+Result<ModelSpec> Surveyor::UnderstandConfig() {
+  if (!survey_.config_text) {
+    return Fail(Error(ErrorCode::kNoConfig, "there is no config.json beside the rank files")
+                    .In(survey_.dir.string())
+                    .Expected("the demo's config.json, or the model's Hugging Face one")
+                    .Next("without it the model is unknown: give one with --config FILE"));
+  }
+  const auto understand = [&]() -> Result<ModelSpec> {
+    TESSERA_ASSIGN(Json config, ParseJson(*survey_.config_text));
+    const DemoContents contents = Contents();
+    const bool is_hf = config.is_object() && config.contains("model_type");
+    // The model's own config promises the MTP module, which conversion for ranks leaves out.
+    const bool lacks_mtp =
+        is_hf && contents.mtp_layers == 0 && config.value("num_nextn_predict_layers", Json(0)) != 0;
+    if (!is_hf) {
+      TESSERA_ASSIGN(config, HfConfig(config, contents));
+    }
+    if (lacks_mtp) config["num_nextn_predict_layers"] = 0;
+    if (!is_hf || lacks_mtp) survey_.config_text = RenderJson(config);
+    return ModelSpec::FromConfig(config);
+  };
+  Result<ModelSpec> spec = understand();
+  if (!spec) return Fail(std::move(spec).error().Within(survey_.config_path.string()));
+  return spec;
+}
+
+DemoContents Surveyor::Contents() const {
+  DemoContents contents;
+  std::string_view layer;
+  for (const TensorExtent& tensor : survey_.tensors) {
+    const std::string_view name = tensor.info.name();
+    if (name.find(".indexer.") != std::string_view::npos) contents.indexer = true;
+    if (name == "embed.weight" && tensor.info.dtype() == Dtype::kF16) {
+      contents.torch_dtype = "float16";
+    }
+    if (name == "embed.weight" && tensor.info.dtype() == Dtype::kF32) {
+      contents.torch_dtype = "float32";
+    }
+    if (!name.starts_with("mtp.")) continue;
+    // By name, so that a layer's tensors are neighbours.
+    const std::string_view number = name.substr(0, name.find('.', 4));
+    if (number != layer) ++contents.mtp_layers;
+    layer = number;
+  }
+  return contents;
 }
 
 void Surveyor::ReadSideFiles() {
@@ -380,7 +449,8 @@ void Surveyor::AddFindings() {
             " tensors do not begin at a multiple of their element size",
         "none needed: converted checkpoints have padded headers");
   }
-  if (!without_format_.empty()) {
+  // The demo's files never have it.
+  if (!without_format_.empty() && !ranked_) {
     add("no-format", Severity::kNote, without_format_[0],
         std::to_string(without_format_.size()) + " of " + std::to_string(survey_.shards.size()) +
             " files lack the metadata format: pt, which some loaders ask for",

@@ -12,6 +12,7 @@
 #include "formats/fault_list.h"
 #include "formats/finding.h"
 #include "formats/hash.h"
+#include "formats/rank_assembly.h"
 
 namespace tessera {
 
@@ -19,9 +20,11 @@ struct CheckpointSurvey {
   std::filesystem::path dir;
   std::vector<Shard> shards;          // by name
   std::vector<TensorExtent> tensors;  // by name
+  RankJoins joins;                    // of ranks only
   uint64_t payload_bytes = 0;
   std::vector<std::string> side_files;
   std::optional<std::string> config_text;
+  std::filesystem::path config_path;
   std::vector<Finding> findings;
   Digest fingerprint;
 };

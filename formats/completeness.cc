@@ -111,7 +111,7 @@ class CompletenessCheck {
 }  // namespace
 
 Result<ModelSpec> ModelSpec::Of(const Checkpoint& checkpoint) {
-  const std::string file = (checkpoint.dir() / "config.json").string();
+  const std::string file = checkpoint.config_path().string();
   if (!checkpoint.config_text()) {
     return Fail(Error(ErrorCode::kNoConfig, "the checkpoint has no config.json")
                     .In(checkpoint.dir().string())

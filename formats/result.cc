@@ -73,6 +73,7 @@ constexpr Row kTable[] = {
     {ErrorCode::kUnsupported, "unsupported", kInput},
     {ErrorCode::kOverflowsF16, "overflows-f16", kInput},
     {ErrorCode::kNotFinite, "not-finite", kInput},
+    {ErrorCode::kRanksDiffer, "ranks-differ", kInput},
     {ErrorCode::kOutputConflict, "output-conflict", kUsage},
     {ErrorCode::kOutputLocked, "output-locked", kConflict},
     {ErrorCode::kForeignFile, "foreign-file", kConflict},

@@ -92,6 +92,7 @@ enum class ErrorCode : uint8_t {
   // Values.
   kOverflowsF16,
   kNotFinite,
+  kRanksDiffer,
   // Running.
   kOutputConflict,
   kOutputLocked,

@@ -52,3 +52,30 @@ def keep(terminal):
     return data
 sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:], keep)))' "$@" >/dev/null
 }
+
+# same_tensors A B [EXPRESSION]: fails the case unless both folders hold tensors of the same names,
+# types, shapes and bytes. Of A only those count for whose `name` the Python expression is true.
+same_tensors() {
+  python3 -c '
+import glob, hashlib, json, struct, sys
+def read(folder):
+    tensors = {}
+    for path in glob.glob(folder + "/*.safetensors"):
+        data = open(path, "rb").read()
+        begin = 8 + struct.unpack("<Q", data[:8])[0]
+        for name, t in json.loads(data[8:begin]).items():
+            if name == "__metadata__":
+                continue
+            assert name not in tensors, (folder, name)
+            low, high = t["data_offsets"]
+            digest = hashlib.sha256(data[begin + low:begin + high]).hexdigest()
+            tensors[name] = t["dtype"], t["shape"], digest
+    return tensors
+a, b = read(sys.argv[1]), read(sys.argv[2])
+a = {name: t for name, t in a.items() if eval(sys.argv[3])}
+assert a, "no tensors in " + sys.argv[1]
+wrong = [name for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)]
+if wrong:
+    sys.exit(f"{len(wrong)} tensors differ, the first: {wrong[0]}: "
+             f"{a.get(wrong[0])} and {b.get(wrong[0])}")' "$1" "$2" "${3-True}"
+}

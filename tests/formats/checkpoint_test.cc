@@ -327,13 +327,9 @@ TEST_F(CheckpointTest, TwoIndexesAreRefusedUnlessOneIsNamed) {
   EXPECT_EQ(RulesOf(dir_ / kIndex), Rules{});
 }
 
-TEST_F(CheckpointTest, EmptyFolderAndRankShardsAreRefused) {
+TEST_F(CheckpointTest, EmptyFolderIsRefused) {
   TempDir dir;
   EXPECT_EQ(RulesOf(dir.path()), Rules{"not-found"});
-  dir.Write("model0-mp2.safetensors", ShardBytes({{"a", "0"}}));
-  dir.Write("model1-mp2.safetensors", ShardBytes({{"a", "1"}}));
-  EXPECT_EQ(RulesOf(dir.path(), {.allow_no_index = true}), Rules{"unsupported"});
-  EXPECT_NE(Checkpoint::Open(dir.path()).error().Text().find("rank-sharded"), std::string::npos);
 }
 
 TEST_F(CheckpointTest, WeightsInOtherFormatsAreRefused) {

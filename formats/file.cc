@@ -1,7 +1,9 @@
 #include "formats/file.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -150,7 +152,10 @@ Result<void> File::Allocate(uint64_t size) const {
   if (RetryEintr([&] { return ::ftruncate(fd_, length); }) != 0) {
     return Fail(SystemError(ErrorCode::kWriteFailed, "setting the size of", path_, errno));
   }
-  if (size == 0) return {};
+  struct statfs fs_info;
+  // In memory, reserving is zeroing: it would cost as much as the writing it precedes.
+  const bool in_memory = ::fstatfs(fd_, &fs_info) == 0 && fs_info.f_type == TMPFS_MAGIC;
+  if (size == 0 || in_memory) return {};
   // fallocate(2), never posix_fallocate, which writes zeros where the file system cannot reserve.
   if (RetryEintr([&] { return ::fallocate(fd_, 0, 0, length); }) != 0 && errno != EOPNOTSUPP &&
       errno != ENOSYS) {

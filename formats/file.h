@@ -49,7 +49,7 @@ class File {
   Result<FileIdentity> Identity() const;
   // kWriteFailed unless the file is exactly this large: a write that lied shows here.
   Result<void> CheckSize(uint64_t bytes) const;
-  // Sets the size and reserves the space where the file system can: kNoSpace now beats kNoSpace
+  // Sets the size and reserves the space where that is cheap: kNoSpace now beats kNoSpace
   // later.
   Result<void> Allocate(uint64_t size) const;
   // Starts writing a range back without waiting, so that dirty pages stay few. Best effort.

@@ -46,6 +46,11 @@ def strace_works():
         return False
 
 
+def reserves_space():
+    """Whether outputs are reserved with fallocate: not on a file system in memory."""
+    return run("stat", "-f", "-c", "%T", tempfile.gettempdir()).out.strip() != "tmpfs"
+
+
 def path_of(call):
     """The path behind the descriptor that is the call's first argument, as `strace -y` shows it."""
     found = re.match(r"\(\d+<([^>]*)>", call.text)

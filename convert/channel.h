@@ -1,8 +1,9 @@
-// A queue between stages. Its capacity is set once, so that pushing never allocates and cannot
-// fail.
+// What stages hand one another: a queue, or a pile from which the newest is taken first. Its
+// capacity is set once, so that pushing never allocates and cannot fail.
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -11,7 +12,9 @@
 
 namespace tessera {
 
-template <class T>
+enum class Order : uint8_t { kOldestFirst, kNewestFirst };
+
+template <class T, Order order = Order::kOldestFirst>
 class Channel {
  public:
   // Before the first use. What is in flight must never be more than this.
@@ -31,9 +34,10 @@ class Channel {
     std::unique_lock lock(mutex_);
     ready_.wait(lock, [this] { return closed_ || size_ != 0; });
     if (size_ == 0) return std::nullopt;
-    T item = items_[first_];
-    first_ = (first_ + 1) % items_.size();
     --size_;
+    if constexpr (order == Order::kNewestFirst) return items_[(first_ + size_) % items_.size()];
+    const T item = items_[first_];
+    first_ = (first_ + 1) % items_.size();
     return item;
   }
 

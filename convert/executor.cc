@@ -452,7 +452,8 @@ class Executor {
   std::vector<bool> done_;  // by tile; read-only once the stages run
 
   std::vector<Slot> slots_;
-  Channel<Slot*> free_, computed_;
+  Channel<Slot*, Order::kNewestFirst> free_;  // the slot last used is the one still in cache
+  Channel<Slot*> computed_;
   std::mutex next_mutex_, keep_mutex_;
   size_t next_step_ = 0;
   uint64_t next_tile_ = 0;

@@ -119,6 +119,7 @@ class Inspection {
   void ReadConfig() {
     const std::optional<std::string>& text = report.checkpoint->config_text();
     if (!text) {
+      quantization_known_ = false;
       if (fs::is_directory(path_)) {
         Add(Error(ErrorCode::kNoConfig, "the folder has no config.json")
                 .In(path_.string())

@@ -1,17 +1,16 @@
-# A single file needs no config.json; one shard of several is looked at alone.
-tessera synth ckpt --preset tiny -q >/dev/null
-first=$(ls ckpt/*.safetensors | head -n 1)
-exits 0 tessera inspect "$first" --json
-json 'j["shards"] == 1 and j["coverage"] is None and 0 < j["tensors"] < 383'
-exits 0 tessera inspect "$first" --check
-
-mkdir lone
-python3 - <<'EOF'
-import json, struct
-header = json.dumps({"a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}).encode()
-open("lone/model.safetensors", "wb").write(struct.pack("<Q", len(header)) + header + bytes(12))
-EOF
-exits 0 tessera inspect lone/model.safetensors --json
-json 'j["family"] is None and j["parameters"] == 6 and j["dtypes"]["BF16"]["bytes"] == 12'
-exits 0 tessera inspect lone/model.safetensors --check
-exits 3 tessera inspect lone
+# One shard by itself can be inspected and checked without a config.json, but not converted.
+tessera synth whole --preset tiny >log
+mkdir alone
+cp whole/model-00003-of-*.safetensors alone/shard.safetensors
+exits 0 tessera inspect alone/shard.safetensors --json
+json 'j["shards"] == 1 and j["tensors"] > 0 and "F8_E4M3" in j["dtypes"] and j["family"] is None'
+exits 0 tessera inspect alone/shard.safetensors --check
+exits 0 tessera inspect alone/shard.safetensors --tensors '*experts*'
+exits 3 tessera cast alone/shard.safetensors out --to bf16
+contains "there is no config.json"
+# Of a folder that is whole, one shard is still only itself.
+exits 0 tessera inspect whole/model-00003-of-*.safetensors --json
+json 'j["shards"] == 1'
+truncate -s -1 alone/shard.safetensors
+exits 3 tessera inspect alone/shard.safetensors
+exits 1 tessera inspect alone/shard.safetensors --check

@@ -19,6 +19,11 @@ else()
   target_link_options(tessera_flags INTERFACE -Wl,-z,relro,-z,now)
 endif()
 
+if(TESSERA_SANITIZE MATCHES thread)
+  # The packaged oneTBB is not instrumented: the stages of a run get plain threads instead.
+  target_compile_definitions(tessera_flags INTERFACE TESSERA_PLAIN_THREADS)
+endif()
+
 if(TESSERA_FUZZ)
   target_compile_options(tessera_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()

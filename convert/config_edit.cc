@@ -18,6 +18,13 @@ Json EditConfig(Json config, const ConfigEdits& edits) {
   }
   if (edits.without_mtp && config.contains("num_nextn_predict_layers")) {
     config["num_nextn_predict_layers"] = 0;
+    // GLM-5.2 says of each layer whether it has an indexer, of MTP layers too.
+    const Json layers = config.value("num_hidden_layers", Json());
+    if (config.contains("indexer_types") && layers.is_number_unsigned()) {
+      Json& types = config["indexer_types"];
+      while (types.is_array() && types.size() > layers.get<uint64_t>())
+        types.erase(types.size() - 1);
+    }
   }
   return config;
 }

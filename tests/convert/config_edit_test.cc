@@ -36,6 +36,15 @@ TEST(EditConfig, FollowsTheSpellingThatIsThere) {
   EXPECT_EQ(EditConfig(Parse(R"({})"), edits).dump(), R"({"torch_dtype":"float32"})");
 }
 
+TEST(EditConfig, SaysNothingMoreOfLayersThatAreGone) {
+  const Json edited = EditConfig(
+      Parse(
+          R"({"num_hidden_layers":2,"num_nextn_predict_layers":1,"indexer_types":["a","b","c"]})"),
+      {.set_quantization = false, .quantization = {}, .dtype = "", .without_mtp = true});
+  EXPECT_EQ(edited.dump(),
+            R"({"num_hidden_layers":2,"num_nextn_predict_layers":0,"indexer_types":["a","b"]})");
+}
+
 TEST(EditConfig, ChangesNothingWhenNothingIsAsked) {
   const Json config = Parse(R"({"quantization_config":{"fmt":"e4m3"},"torch_dtype":"bfloat16"})");
   EXPECT_EQ(EditConfig(config, {}).dump(), config.dump());

@@ -1,9 +1,8 @@
 #include "convert/convert.h"
 
-#include <numeric>
-
 #include "convert/output_dir.h"
 #include "convert/seal.h"
+#include "formats/manifest.h"
 
 namespace tessera {
 

@@ -21,6 +21,9 @@ struct PartSpec {
   std::string suffix;  // ".weight", ".weight_scale_inv", ...
   Dtype dtype;
   Shape shape;
+  // The same bytes whatever the values (weight_shape, g_idx, ...). They belong to row 0: PartBytes
+  // names all of them for a range that begins there, and none for any other.
+  bool constant = false;
 };
 
 struct ByteRange {
@@ -42,12 +45,14 @@ struct ValueStats {
   uint64_t nan_codes = 0;  // FP8 codes that are NaN; each comes out as the one quiet NaN
   uint64_t f16_overflows =
       0;  // finite values beyond F16's range: infinite, or clipped under `saturate`
-  uint64_t not_finite = 0;  // NaN or infinity that the target cannot hold (FP8, INT)
+  uint64_t not_finite = 0;       // NaN or infinity that the target cannot hold (FP8, INT)
+  uint64_t wrong_constants = 0;  // constant parts of the source that say something else
 
   ValueStats& operator+=(const ValueStats& other) {
     nan_codes += other.nan_codes;
     f16_overflows += other.f16_overflows;
     not_finite += other.not_finite;
+    wrong_constants += other.wrong_constants;
     return *this;
   }
 };
@@ -66,6 +71,10 @@ class Scheme {
   // Rows are encoded in multiples of this, except at the end of the matrix. Decoding may begin
   // anywhere.
   virtual uint64_t row_quantum() const = 0;
+
+  // Whether parts cannot be cut by rows, as where they lie transposed. Then PartBytes names all of
+  // every part whatever the rows, and encoding or decoding some rows touches their share of it.
+  virtual bool is_whole() const { return false; }
 
   // The bytes of part `part` that rows [begin, end) need or fill; to fill, begin is a multiple of
   // row_quantum().

@@ -10,6 +10,7 @@
 #include "convert/convert.h"
 #include "convert/planner.h"
 #include "convert/preflight.h"
+#include "convert/slots.h"
 
 namespace tessera::cli {
 namespace {

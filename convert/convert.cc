@@ -2,6 +2,7 @@
 
 #include "convert/output_dir.h"
 #include "convert/seal.h"
+#include "convert/slots.h"
 #include "formats/manifest.h"
 
 namespace tessera {

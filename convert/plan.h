@@ -49,6 +49,7 @@ struct Destination {
   uint64_t first_tile;    // of the step: the one with which `rows` begins
   uint64_t tiles;         // how many fill it
   uint64_t first_digest;  // where their digests begin in a run's digest table
+  bool constant = false;  // of a constant part: filled by the step's first tile alone
 
   bool is_whole_rows() const { return columns.size() == row_bytes; }
 };

@@ -187,7 +187,8 @@ class Planner {
     const std::optional<TensorRole> role = source_.spec->Parse(info.name());
     TESSERA_CHECK(role.has_value());
     SetBands(step, *role);
-    TESSERA_TRY(AddDestinations(step, 0, *role, info, step.row_bytes, Action::kCopied, extent));
+    TESSERA_TRY(
+        AddDestinations(step, {0, *role, info, step.row_bytes, false}, Action::kCopied, extent));
     plan_.steps.push_back(std::move(step));
     return {};
   }
@@ -207,20 +208,30 @@ class Planner {
            {.checkpoint = 1, .tensor = scales_->checkpoint->IndexOf(*decision.scales->parts[1])}}};
     }
     SetBands(step, decision.role);
+    // What is plain on both sides keeps its shape: schemes see a vector as a matrix of one column.
+    const bool plain = IsPlainFloat(main.info.dtype()) && weight.parts.size() == 1;
     const std::vector<PartSpec> parts = decision.to->Parts(weight.rows, weight.cols);
     for (uint32_t part = 0; part < parts.size(); ++part) {
+      const PartSpec& spec = parts[part];
+      const Shape& shape = plain && parts.size() == 1 ? main.info.shape() : spec.shape;
+      TESSERA_ASSIGN(TensorInfo whole,
+                     TensorInfo::Make(PartName(decision.role, spec.suffix), spec.dtype, shape));
+      const uint64_t part_rows = spec.constant ? 1 : spec.shape[0];
+      const uint64_t row_bytes = part_rows == 0 ? 1 : whole.bytes() / part_rows;
       TensorRole role = decision.role;
       if (part > 0) role.part = Part::kScaleInv;
-      // A vector stays a vector: schemes see it as a matrix of one column.
-      const Shape& shape = part == 0 ? main.info.shape() : parts[part].shape;
-      TESSERA_ASSIGN(const TensorInfo whole,
-                     TensorInfo::Make(source_.spec->NameOf(role), parts[part].dtype, shape));
-      const uint64_t part_rows = parts[part].shape[0];
-      const uint64_t row_bytes = part_rows == 0 ? 1 : whole.bytes() / part_rows;
-      TESSERA_TRY(AddDestinations(step, part, role, whole, row_bytes, decision.by, main));
+      TESSERA_TRY(AddDestinations(step, {part, role, std::move(whole), row_bytes, spec.constant},
+                                  decision.by, main));
     }
     plan_.steps.push_back(std::move(step));
     return {};
+  }
+
+  // "X.weight" with the suffix of one of the tensors it is stored as.
+  std::string PartName(const TensorRole& weight, std::string_view suffix) const {
+    std::string name = source_.spec->NameOf(weight);
+    if (suffix != ".weight") name.replace(name.rfind('.'), std::string::npos, suffix);
+    return name;
   }
 
   // Where tiles may be cut, and how large they are.
@@ -229,6 +240,10 @@ class Planner {
       for (const uint32_t rank : ranks_) step.bands.push_back(RowsOf(step, rank));
     } else {
       step.bands = {{0, step.rows}};
+    }
+    if (!step.is_copy() && (step.from->is_whole() || step.to->is_whole())) {
+      step.tile_rows = std::max<uint64_t>(1, step.rows);
+      return;
     }
     const uint64_t quantum =
         step.is_copy() ? 1 : std::lcm(step.from->row_quantum(), step.to->row_quantum());
@@ -244,19 +259,28 @@ class Planner {
     return {rank * rows, (rank + 1) * rows};
   }
 
-  // Adds the tensors that part `part` of the step becomes: one, or one for each rank that has a
-  // share.
-  Result<void> AddDestinations(Step& step, uint32_t part, const TensorRole& role,
-                               const TensorInfo& whole, uint64_t row_bytes, Action by,
+  // One tensor that a step fills, before it is cut for ranks.
+  struct OutputPart {
+    uint32_t part;  // of step.to
+    TensorRole role;
+    TensorInfo whole;
+    uint64_t row_bytes;
+    bool constant;
+  };
+
+  // Adds the tensors that a part of the step becomes: one, or one for each rank that has a share.
+  Result<void> AddDestinations(Step& step, const OutputPart& output, Action by,
                                const TensorExtent& home) {
+    const auto& [part, role, whole, row_bytes, constant] = output;
     Destination d{.tensor = 0,
                   .part = part,
-                  .rows = {0, step.rows},
+                  .rows = {0, constant ? std::min(step.tile_rows, step.rows) : step.rows},
                   .columns = {0, row_bytes},
                   .row_bytes = row_bytes,
                   .first_tile = 0,
                   .tiles = 0,
-                  .first_digest = 0};
+                  .first_digest = 0,
+                  .constant = constant};
     if (!ranked()) {
       AddDestination(step, d, {whole, by, home.shard, home.offset, unit_});
       return {};
@@ -306,7 +330,7 @@ class Planner {
       plan_.tiles += step.tiles();
       for (Destination& d : step.destinations) {
         d.first_tile = step.TilesBefore(d.rows.begin);
-        d.tiles = step.TilesBefore(d.rows.end) - d.first_tile;
+        d.tiles = d.constant ? 1 : step.TilesBefore(d.rows.end) - d.first_tile;
         d.first_digest = plan_.digests;
         plan_.digests += d.tiles;
       }

@@ -12,6 +12,7 @@
 #include "formats/dtype.h"
 #include "formats/result.h"
 #include "formats/tensor.h"
+#include "quant/int_quality.h"
 
 namespace tessera {
 
@@ -47,12 +48,14 @@ struct ValueStats {
       0;  // finite values beyond F16's range: infinite, or clipped under `saturate`
   uint64_t not_finite = 0;       // NaN or infinity that the target cannot hold (FP8, INT)
   uint64_t wrong_constants = 0;  // constant parts of the source that say something else
+  IntQuality quality;            // of rows encoded as integers
 
   ValueStats& operator+=(const ValueStats& other) {
     nan_codes += other.nan_codes;
     f16_overflows += other.f16_overflows;
     not_finite += other.not_finite;
     wrong_constants += other.wrong_constants;
+    quality += other.quality;
     return *this;
   }
 };
@@ -64,6 +67,9 @@ class Scheme {
   virtual ~Scheme() = default;
 
   virtual std::string_view name() const = 0;
+
+  // Whether a matrix of this shape can be encoded; kUnsupported says what would fit.
+  virtual Result<void> Accepts(uint64_t /*rows*/, uint64_t /*cols*/) const { return {}; }
 
   // Parts in a fixed order, the weight's own codes first.
   virtual std::vector<PartSpec> Parts(uint64_t rows, uint64_t cols) const = 0;

@@ -6,7 +6,9 @@ void AddCommands(CLI::App& app, Session& session) {
   AddInspect(app, session);
   AddCast(app, session);
   AddReshard(app, session);
+  AddQuantize(app, session);
   AddVerify(app, session);
+  AddSchemes(app, session);
   AddSynth(app, session);
   AddVersion(app, session);
 }

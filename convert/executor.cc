@@ -1,7 +1,6 @@
 #include "convert/executor.h"
 
 #include <algorithm>
-#include <csignal>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -47,7 +46,7 @@ class Executor {
   Executor(const Plan& plan, const RunOptions& options, OutputDir* dir, WorkCounters& counters)
       : plan_(plan), options_(options), dir_(dir), counters_(counters) {
     result_.digests.resize(plan.digests);
-    result_.stats.resize(plan.steps.size());
+    stats_.resize(plan.tiles);
     done_.assign(plan.tiles, false);
   }
 
@@ -71,6 +70,7 @@ class Executor {
     if (std::optional<Error> failure = failure_.Take()) return Fail(*std::move(failure));
     TESSERA_TRY(options_.CheckStop());
     for (const auto& source : plan_.sources) TESSERA_TRY(source->CheckUnchanged());
+    SumStats();
     result_.read_bytes = read_bytes_;
     result_.written_bytes = written_bytes_;
     return std::move(result_);
@@ -149,6 +149,14 @@ class Executor {
       const auto begin = done_.begin() + static_cast<ptrdiff_t>(step.first_tile);
       const auto end = begin + static_cast<ptrdiff_t>(step.tiles());
       if (begin != end && std::find(begin, end, false) == end) ++result_.resumed_steps;
+    }
+  }
+
+  // In the order of tiles: sums of fractions depend on it, and they reach the manifest.
+  void SumStats() {
+    for (const Step& step : plan_.steps) {
+      ValueStats& sum = result_.stats.emplace_back();
+      for (uint64_t tile = 0; tile < step.tiles(); ++tile) sum += stats_[step.first_tile + tile];
     }
   }
 
@@ -369,7 +377,7 @@ class Executor {
     ForDestinations(step, tile, [&](const Destination& d) {
       result_.digests[d.first_digest + tile - d.first_tile] = record.digests[i++];
     });
-    result_.stats[static_cast<size_t>(&step - plan_.steps.data())] += record.stats;
+    stats_[record.tile] = record.stats;
   }
 
   const Step& StepOf(uint64_t tile) const {
@@ -386,7 +394,8 @@ class Executor {
   OutputDir* const dir_;
   WorkCounters& counters_;
   Execution result_;
-  std::vector<bool> done_;  // by tile; read-only once the stages run
+  std::vector<bool> done_;         // by tile; read-only once the stages run
+  std::vector<ValueStats> stats_;  // by tile
 
   uint64_t slot_bytes_ = 0;
   Reserve reserve_;
@@ -403,15 +412,6 @@ class Executor {
 };
 
 }  // namespace
-
-Result<void> RunOptions::CheckStop() const {
-  if (!Stopped()) return {};
-  const bool terminated = *signal == SIGTERM;
-  return Fail(Error(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
-                    terminated ? "terminated" : "interrupted")
-                  .Next(rehearse ? "nothing was written"
-                                 : "what is done is kept: run the same command again to finish"));
-}
 
 Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputDir* dir,
                           WorkCounters& counters) {

@@ -102,6 +102,8 @@ struct Plan {
   Digest hash;                 // over all of the above and the sources' fingerprints
 
   bool saturate = false;  // values beyond F16's range are clipped, not refused
+  // dB that a weight quantized to integers may lie below what its scales predict.
+  double quality_allowance = 0;
 };
 
 // Sizes of what a tile reads and computes; used alike for buffers, budgets and the executor's cuts.

@@ -84,7 +84,7 @@ class Planner {
   Result<void> DecideAll() {
     TESSERA_ASSIGN(const Decider decider,
                    Decider::Make(request_, source_, scales_ ? &*scales_ : nullptr));
-    if (decider.target()) plan_.schemes.push_back(decider.target());
+    plan_.schemes = decider.targets();
     for (const StoredWeight& weight : source_.storage->weights()) {
       TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
       decisions_.push_back(decision);
@@ -353,6 +353,7 @@ class Planner {
     if (scales_) {
       request.emplace_back("scales_from", ToHex(scales_->checkpoint->fingerprint()));
     }
+    if (request_.quantize) DescribeQuantize(*request_.quantize);
     if (request_.sha256) request.emplace_back("sha256", "true");
     if (ShardSize() != 0) {
       request.emplace_back("shard_size", std::to_string(ShardSize()));
@@ -366,6 +367,19 @@ class Planner {
       if (!ranks.empty()) request.emplace_back("ranks", ranks);
     }
     std::ranges::sort(request);
+  }
+
+  void DescribeQuantize(const QuantizeRequest& quantize) {
+    auto& request = plan_.request;
+    request.emplace_back("scheme", quantize.scheme->name);
+    request.emplace_back("reach", Name(quantize.reach));
+    request.emplace_back("search", Name(quantize.search));
+    std::string ignore;
+    for (const std::string& expression : quantize.ignore) ignore += QuoteJson(expression);
+    if (!ignore.empty()) request.emplace_back("ignore", ignore);
+    if (quantize.input_scale) {
+      request.emplace_back("input_scale", QuoteJson(std::to_string(*quantize.input_scale)));
+    }
   }
 
   // The demo reads its own config and a tokenizer; a Hugging Face folder keeps everything.
@@ -416,34 +430,6 @@ class Planner {
 };
 
 }  // namespace
-
-std::string_view Name(CastTo to) {
-  switch (to) {
-    case CastTo::kStored:
-      return "stored";
-    case CastTo::kBf16:
-      return "bf16";
-    case CastTo::kF16:
-      return "f16";
-    case CastTo::kF32:
-      return "f32";
-    case CastTo::kFp8:
-      return "fp8";
-  }
-  return "stored";
-}
-
-std::string_view Name(MtpMode mode) {
-  switch (mode) {
-    case MtpMode::kKeep:
-      return "keep";
-    case MtpMode::kDrop:
-      return "drop";
-    case MtpMode::kOnly:
-      return "only";
-  }
-  return "keep";
-}
 
 Result<Plan> MakePlan(const Request& request) { return Planner(request).Run(); }
 

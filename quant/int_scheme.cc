@@ -1,6 +1,6 @@
 #include "quant/int_scheme.h"
 
-#include "quant/int_quantize.h"
+#include "quant/int_rows.h"
 
 namespace tessera {
 

@@ -104,8 +104,8 @@ const Scheme& PlainScheme(Dtype dtype, bool saturate = false);
 enum class ScaleFormat : uint8_t { kF32, kUe8m0 };  // kUe8m0: powers of two, stored as F32
 
 // DeepSeek's block FP8: ".weight" F8_E4M3 (or F8_E5M2), ".weight_scale_inv" of
-// ceil(rows/block_rows) x ceil(cols/block_cols) scales in F32 (or F8_E8M0). Only F8_E4M3 under F32
-// scales can be encoded.
+// ceil(rows/block_rows) x ceil(cols/block_cols) scales in F32 (or F8_E8M0, BF16). Only F8_E4M3
+// under F32 scales can be encoded.
 struct Fp8BlockArgs {
   Dtype code = Dtype::kF8E4M3;
   Dtype scale = Dtype::kF32;
@@ -114,8 +114,12 @@ struct Fp8BlockArgs {
   // Encode with the scales that parts[1] already holds instead of computing them: gives back the
   // original codes wherever the values that were decoded with them are normal numbers.
   bool scales_given = false;
+  std::string_view scale_suffix = ".weight_scale_inv";  // ".weight_scale": compressed-tensors
+  std::string_view name = "fp8-block";
 };
 std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args);
+// compressed-tensors FP8 by channel: a block is a row, ".weight_scale" [rows, 1].
+std::unique_ptr<Scheme> MakeFp8ChannelScheme(Dtype scale = Dtype::kF32);
 
 // Rows from one scheme to another in one go: a fused kernel where there is one (block FP8 to BF16,
 // F16, F32; plain to plain), else through F32 scratch in cache. Same bits either way. `range`

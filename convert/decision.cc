@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "quant/module_set.h"
+#include "quant/repack.h"
 
 namespace tessera {
 
@@ -38,8 +39,9 @@ Result<void> Decider::MakeTargets() {
   if (!request_->quantize) return {};
   const QuantizeRequest& quantize = *request_->quantize;
   TESSERA_TRY(CheckQuantize());
+  if (quantize.scheme->repacks) return {};  // one a format met
   targets_.push_back(quantize.scheme->make(
-      {.search = quantize.search, .input_scale = quantize.input_scale.value_or(0)}));
+      {.search = quantize.search, .input_scale = quantize.input_scale, .like = {}}));
   if (quantize.scheme->rest_stays_fp8) targets_.push_back(MakeFp8BlockScheme({}));
   modules_ = quantize.scheme->modules;
   if (quantize.reach == Reach::kExpertsOnly) modules_ = ModuleSet::kRoutedExperts;
@@ -77,7 +79,7 @@ Result<void> Decider::CheckRequest() const {
   return {};
 }
 
-Result<Decision> Decider::Decide(const StoredWeight& weight) const {
+Result<Decision> Decider::Decide(const StoredWeight& weight) {
   const TensorInfo& info = weight.parts[0]->info;
   const std::optional<TensorRole> role = source_->spec->Parse(info.name());
   TESSERA_CHECK(role.has_value());  // OpenSource has refused unknown tensors
@@ -184,7 +186,7 @@ bool Decider::IsReached(const TensorRole& role, const std::string& name) const {
   });
 }
 
-Result<void> Decider::DecideQuantize(Decision& decision) const {
+Result<void> Decider::DecideQuantize(Decision& decision) {
   const StoredWeight& weight = *decision.weight;
   const TensorInfo& info = weight.parts[0]->info;
   if (!Contains(ModuleSet::kFp8Linears, decision.role)) return {};
@@ -194,7 +196,11 @@ Result<void> Decider::DecideQuantize(Decision& decision) const {
                     .Found(info.Describe()));
   }
   const bool plain = weight.parts.size() == 1 && IsPlainFloat(info.dtype());
-  if (IsReached(decision.role, source_->spec->NameOf(decision.role))) {
+  if (request_->quantize->scheme->repacks) {
+    if (const auto* from = dynamic_cast<const IntScheme*>(weight.scheme)) {
+      return DecideRepack(decision, *from);
+    }
+  } else if (IsReached(decision.role, source_->spec->NameOf(decision.role))) {
     decision.to = targets_[0].get();
     decision.by = Action::kQuantized;
     Result<void> accepted = decision.to->Accepts(weight.rows, weight.cols);
@@ -210,6 +216,32 @@ Result<void> Decider::DecideQuantize(Decision& decision) const {
     decision.to = &PlainScheme(Dtype::kBF16);
     decision.by = Action::kDequantized;
   }
+  return {};
+}
+
+Result<void> Decider::DecideRepack(Decision& decision, const IntScheme& from) {
+  const StoredWeight& weight = *decision.weight;
+  auto known =
+      std::ranges::find(repacked_, from.format(), &std::pair<IntFormat, const IntScheme*>::first);
+  if (known == repacked_.end()) {
+    std::shared_ptr<const Scheme> made =
+        request_->quantize->scheme->make({.search = {}, .input_scale = {}, .like = from.format()});
+    const auto* to = dynamic_cast<const IntScheme*>(made.get());
+    if (to == nullptr) {
+      return Fail(Error(ErrorCode::kUnsupported, std::string(request_->quantize->scheme->name) +
+                                                     " has no counterpart of " +
+                                                     std::string(from.name()))
+                      .Of(weight.parts[0]->info.name())
+                      .Next("quantize it anew, which rounds"));
+    }
+    targets_.push_back(std::move(made));
+    known = repacked_.insert(repacked_.end(), {from.format(), to});
+  }
+  Result<void> same = CanRepack(from, *known->second, weight.rows, weight.cols);
+  if (!same) return Fail(std::move(same).error().Of(weight.parts[0]->info.name()));
+  decision.to = known->second;
+  decision.by = Action::kRepacked;
+  decision.repacks = true;
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include "convert/source.h"
 #include "formats/manifest.h"
 #include "formats/result.h"
+#include "quant/int_scheme.h"
 #include "quant/module_set.h"
 #include "quant/scheme.h"
 
@@ -23,6 +24,7 @@ struct Decision {
   Action by = Action::kCopied;
   const Scheme* to = nullptr;            // null: every part is copied as it is
   std::string_view rule = {};            // of a dropped one
+  bool repacks = false;                  // `to` takes the integers as they are
   const StoredWeight* scales = nullptr;  // --scales-from: the weight whose scales are used
 };
 
@@ -31,9 +33,9 @@ class Decider {
   // `scales` is --scales-from, or null. Fails where the request cannot fit the source as a whole.
   static Result<Decider> Make(const Request& request, const Source& source, const Source* scales);
 
-  Result<Decision> Decide(const StoredWeight& weight) const;
+  Result<Decision> Decide(const StoredWeight& weight);
 
-  // The schemes of quantized weights; none unless the request quantizes.
+  // The schemes of quantized weights met so far; none unless the request quantizes.
   const std::vector<std::shared_ptr<const Scheme>>& targets() const { return targets_; }
 
  private:
@@ -44,15 +46,17 @@ class Decider {
   Result<void> CheckQuantize() const;
   Result<void> MakeTargets();
   Result<void> DecideFp8(Decision& decision) const;
-  Result<void> DecideQuantize(Decision& decision) const;
+  Result<void> DecideQuantize(Decision& decision);
+  Result<void> DecideRepack(Decision& decision, const IntScheme& from);
   bool IsReached(const TensorRole& role, const std::string& name) const;
 
   const Request* request_;
   const Source* source_;
   const Source* scales_;
   std::vector<std::shared_ptr<const Scheme>> targets_;
-  ModuleSet modules_{};              // that a requantization reaches
-  std::vector<std::regex> ignored_;  // modules that it does not
+  std::vector<std::pair<IntFormat, const IntScheme*>> repacked_;  // among targets_
+  ModuleSet modules_{};                                           // that a requantization reaches
+  std::vector<std::regex> ignored_;                               // modules that it does not
 };
 
 // The plain type that weights are cast to; BF16 where the request names none.

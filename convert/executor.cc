@@ -13,6 +13,7 @@
 #include "convert/output_files.h"
 #include "convert/slots.h"
 #include "convert/worker_pool.h"
+#include "quant/repack.h"
 
 namespace tessera {
 namespace {
@@ -281,8 +282,14 @@ class Executor {
     const Step& step = *slot.step;
     if (!step.is_copy()) {
       const std::vector<std::span<const std::byte>> source(slot.reads.begin(), slot.reads.end());
-      Transcode(*step.from, source, *step.to, slot.writes, step.rows, step.cols, slot.rows,
-                slot.record.stats);
+      if (step.repacks) {
+        Repack(dynamic_cast<const IntScheme&>(*step.from), source,
+               dynamic_cast<const IntScheme&>(*step.to), slot.writes, step.rows, step.cols,
+               slot.rows, slot.record.stats);
+      } else {
+        Transcode(*step.from, source, *step.to, slot.writes, step.rows, step.cols, slot.rows,
+                  slot.record.stats);
+      }
       TESSERA_TRY(Judge(slot));
     }
     CutOutputs(slot);
@@ -314,6 +321,13 @@ class Executor {
                       .Of(SourceName(*slot.step))
                       .Expected("weight_shape and g_idx as config.json and the codes imply")
                       .Next("compare the checkpoint with where it came from"));
+    }
+    if (stats.lossy_scales != 0) {
+      return Fail(
+          Error(ErrorCode::kUnsupported, "scales that the other layout's type does not hold")
+              .Of(SourceName(*slot.step))
+              .Found(found(stats.lossy_scales))
+              .Next("quantize it anew, which rounds"));
     }
     if (stats.f16_overflows != 0 && !plan_.saturate) {
       return Fail(Error(ErrorCode::kOverflowsF16, "values beyond F16's range")

@@ -73,6 +73,7 @@ void HashText(Xxh3Stream& hash, std::string_view text) {
 void HashStep(Xxh3Stream& hash, const Step& step) {
   HashText(hash, step.from == nullptr ? "" : step.from->name());
   HashText(hash, step.to == nullptr ? "" : step.to->name());
+  hash.Update(uint64_t{step.repacks});
   for (const uint64_t n : {step.rows, step.cols, step.row_bytes, step.tile_rows}) hash.Update(n);
   const auto source = [&hash](const SourceRef& ref) {
     hash.Update(ref.checkpoint);

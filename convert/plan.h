@@ -61,6 +61,7 @@ struct Step {
   const Scheme* to = nullptr;
   uint64_t rows = 0, cols = 0;
   uint64_t row_bytes = 0;  // of a copy
+  bool repacks = false;    // from and to are integers that stay what they are
   std::vector<SourceRef> sources;
   // Parts of `to` that come from elsewhere instead of being computed (scales handed over), as
   // {part, source}.

@@ -82,13 +82,13 @@ class Planner {
 
   // Reading follows the files from front to back, whatever the order of names.
   Result<void> DecideAll() {
-    TESSERA_ASSIGN(const Decider decider,
+    TESSERA_ASSIGN(Decider decider,
                    Decider::Make(request_, source_, scales_ ? &*scales_ : nullptr));
-    plan_.schemes = decider.targets();
     for (const StoredWeight& weight : source_.storage->weights()) {
       TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
       decisions_.push_back(decision);
     }
+    plan_.schemes = decider.targets();
     const std::vector<std::pair<TensorRole, size_t>> released = ReleasedOrder();
     std::ranges::sort(decisions_, {}, [&](const Decision& d) {
       const TensorExtent& main = *d.weight->parts[0];
@@ -199,6 +199,7 @@ class Planner {
     Step step;
     step.from = weight.scheme;
     step.to = decision.to;
+    step.repacks = decision.repacks;
     step.rows = weight.rows;
     step.cols = weight.cols;
     for (const TensorExtent* part : weight.parts) step.sources.push_back(Ref(*part));
@@ -339,6 +340,7 @@ class Planner {
     for (const PlanTensor& tensor : plan_.tensors) plan_.payload_bytes += tensor.info.bytes();
     for (const PlanFile& file : plan_.files) plan_.file_bytes += file.bytes;
     plan_.saturate = request_.saturate;
+    if (request_.quantize) plan_.quality_allowance = request_.quantize->scheme->allowance;
   }
 
   void DescribeRequest() {

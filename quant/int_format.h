@@ -31,6 +31,8 @@ struct IntFormat {
   bool bf16_scales = false;
   AbsMaxRule rule = AbsMaxRule::kCompressedTensors;
 
+  friend bool operator==(const IntFormat&, const IntFormat&) = default;
+
   int lowest() const { return -(1 << (bits - 1)); }
   int highest() const { return (1 << (bits - 1)) - 1; }
   uint64_t GroupCols(uint64_t cols) const { return group == 0 ? cols : group; }

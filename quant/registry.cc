@@ -1,20 +1,107 @@
 #include "quant/registry.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "quant/scheme_ascend_int8.h"
+#include "quant/scheme_awq.h"
+#include "quant/scheme_gptq.h"
+#include "quant/scheme_int.h"
+#include "quant/scheme_int4_fp8.h"
 
 namespace tessera {
 namespace {
 
-std::unique_ptr<Scheme> Fp8Block(const SchemeArgs&) { return MakeFp8BlockScheme({}); }
-std::unique_ptr<Scheme> Fp8BlockUe8m0(const SchemeArgs&) {
+using Made = std::unique_ptr<Scheme>;
+
+template <int bits, uint64_t group, bool symmetric = true>
+Made CtPacked(const SchemeArgs& args) {
+  return MakeCtPackedScheme(
+      {.bits = bits, .group = group, .symmetric = symmetric, .search = args.search});
+}
+Made CtInt8(const SchemeArgs& args) { return MakeCtInt8Scheme(args.search); }
+Made Int8Block(const SchemeArgs& args) { return MakeInt8BlockScheme(args.search); }
+Made Int8Channel(const SchemeArgs& args) { return MakeInt8ChannelScheme(args.search); }
+Made Ascend(const SchemeArgs& args) { return MakeAscendInt8Scheme(args.search); }
+Made Awq(const SchemeArgs& args) { return MakeAwqScheme({.search = args.search}); }
+template <int bits>
+Made Gptq(const SchemeArgs& args) {
+  return MakeGptqScheme({.bits = bits, .search = args.search});
+}
+Made Int4Fp8(const SchemeArgs& args) {
+  return MakeInt4Fp8Scheme({.search = args.search, .input_scale = args.input_scale});
+}
+Made Fp8Block(const SchemeArgs&) { return MakeFp8BlockScheme({}); }
+Made Fp8BlockUe8m0(const SchemeArgs&) {
   return MakeFp8BlockScheme({.scale_format = ScaleFormat::kUe8m0});
 }
+Made Fp8Channel(const SchemeArgs&) { return MakeFp8ChannelScheme(); }
+
+Made RepackCt(const SchemeArgs& args) {
+  return MakeCtPackedScheme({.bits = args.like.bits,
+                             .group = args.like.group,
+                             .symmetric = args.like.symmetric,
+                             .scale = args.like.scale});
+}
+Made RepackAwq(const SchemeArgs& args) {
+  if (args.like.bits != 4 || args.like.group == 0) return nullptr;
+  return MakeAwqScheme({.group = args.like.group});
+}
+Made RepackGptq(const SchemeArgs& args) {
+  if (!args.like.symmetric || args.like.group == 0) return nullptr;
+  return MakeGptqScheme({.bits = args.like.bits, .group = args.like.group});
+}
+
+constexpr auto kExperts = ModuleSet::kRoutedExperts;
+constexpr auto kLinears = ModuleSet::kLinears;
+constexpr auto kWithKvB = ModuleSet::kLinearsAndKvB;
+constexpr auto kFp8Linears = ModuleSet::kFp8Linears;
 
 constexpr SchemeRow kSchemes[] = {
-    {"fp8-block", "DeepSeek FP8: 128x128 blocks, F32 scales", "all", ModuleSet::kFp8Linears, false,
-     false, Fp8Block},
-    {"fp8-block-ue8m0", "the same with scales that are powers of two", "all",
-     ModuleSet::kFp8Linears, false, false, Fp8BlockUe8m0},
+    {"w4a16", "compressed-tensors pack-quantized, INT4, groups of 128", kExperts, CtPacked<4, 128>},
+    {"w4a16-g64", "the same, groups of 64", kExperts, CtPacked<4, 64>},
+    {"w4a16-g32", "the same, groups of 32", kExperts, CtPacked<4, 32>},
+    {"w4a16-channel", "the same, one scale a row", kExperts, CtPacked<4, 0>},
+    {"w4a16-asym", "the same, groups of 128 with zero points", kExperts, CtPacked<4, 128, false>},
+    {"w8a16", "compressed-tensors pack-quantized, INT8, one scale a row", kLinears, CtPacked<8, 0>},
+    {"w8a16-g128", "the same, groups of 128", kLinears, CtPacked<8, 128>},
+    {"w8a8", "compressed-tensors int-quantized, INT8, one scale a row", kLinears, CtInt8},
+    {"int8-block", "SGLang blockwise_int8, 128x128 blocks", kWithKvB, Int8Block},
+    {"int8-channel", "SGLang w8a8_int8, one scale a row", kWithKvB, Int8Channel},
+    {.name = "w4afp8",
+     .on_disk = "SGLang W4AFP8: INT4 experts in groups of 128 beside FP8",
+     .modules = kExperts,
+     .make = Int4Fp8,
+     .rest_stays_fp8 = true,
+     .needs_input_scale = true},
+    {"awq", "AutoAWQ gemm, INT4, groups of 128 with zero points", kLinears, Awq},
+    {"gptq4", "GPTQ, INT4 symmetric, groups of 128", kExperts, Gptq<4>},
+    {"gptq8", "GPTQ, INT8 symmetric, groups of 128", kLinears, Gptq<8>},
+    {"ascend-w8a8-dynamic", "msModelSlim W8A8_DYNAMIC, one scale a row", kLinears, Ascend},
+    {.name = "trtllm-w4a8",
+     .on_disk = "TensorRT-LLM mixed precision: INT4 experts in groups of 128 beside FP8",
+     .modules = kExperts,
+     .make = Int4Fp8,
+     .rest_stays_fp8 = true,
+     .needs_input_scale = true},
+    {"fp8-block", "DeepSeek FP8: 128x128 blocks, F32 scales", kFp8Linears, Fp8Block},
+    {"fp8-block-ue8m0", "the same, scales that are powers of two", kFp8Linears, Fp8BlockUe8m0},
+    {"fp8-channel", "compressed-tensors FP8, one scale a row", kLinears, Fp8Channel},
+    {.name = "repack-ct",
+     .on_disk = "AWQ or GPTQ as compressed-tensors pack-quantized, lossless",
+     .modules = kFp8Linears,
+     .make = RepackCt,
+     .repacks = true},
+    {.name = "repack-awq",
+     .on_disk = "compressed-tensors or GPTQ INT4 as AWQ, lossless",
+     .modules = kFp8Linears,
+     .make = RepackAwq,
+     .repacks = true},
+    {.name = "repack-gptq",
+     .on_disk = "compressed-tensors or AWQ as GPTQ where symmetric, lossless",
+     .modules = kFp8Linears,
+     .make = RepackGptq,
+     .repacks = true},
 };
 
 }  // namespace

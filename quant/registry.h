@@ -2,8 +2,8 @@
 // table in registry.cc.
 #pragma once
 
-#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -17,17 +17,21 @@ std::string_view Name(Search search);  // "absmax", "mse", "mse-signed"
 
 struct SchemeArgs {
   Search search = Search::kMse;
-  float input_scale = 0;  // of activations, where the scheme stores one
+  std::optional<float> input_scale;  // of activations, where the scheme stores one
+  IntFormat like;                    // of a repacked weight: what it is now
 };
 
 struct SchemeRow {
   std::string_view name;
   std::string_view on_disk;  // what a person reads in `tessera schemes`
-  std::string_view engines;  // the first one is the scheme's own
   ModuleSet modules;         // by default
-  bool rest_stays_fp8;       // linears that it does not reach; else they become BF16
-  bool needs_input_scale;
+  // nullptr where a repacked weight has no counterpart.
   std::unique_ptr<Scheme> (*make)(const SchemeArgs&);
+  // How many dB the measured ratio of signal to noise may lie below the predicted one.
+  double allowance = 0;
+  bool rest_stays_fp8 = false;  // linears that it does not reach; else they become BF16
+  bool needs_input_scale = false;
+  bool repacks = false;  // integers as they are, in another layout
 };
 
 std::span<const SchemeRow> Schemes();

@@ -191,7 +191,8 @@ const IntMath kReferenceMath = {&reference::FindExtremes, &reference::SquaredErr
                                 &reference::EncodeInts};
 
 float BeyondRange(const IntFormat& format) {
-  return format.scale == Dtype::kF16 ? 65520.0f : 0x1.ffp127f;
+  const float beyond = format.scale == Dtype::kF16 ? 65520.0f : 0x1.ffp127f;
+  return format.symmetric ? beyond : beyond / 2;
 }
 
 IntScale AbsMaxScale(const IntFormat& format, float min, float max) {

@@ -112,7 +112,8 @@ void CtPackedScheme::PackRow(const int8_t* codes, uint64_t n, std::span<std::byt
   if (format_.bits == 4) {
     PackNibbles(codes, n, NibbleSign::kOffset8, out.data());
   } else {
-    for (uint64_t i = 0; i < n; ++i) out[i] = static_cast<std::byte>(codes[i] + 128);
+    std::transform(codes, codes + n, out.data(),
+                   [](int8_t code) { return static_cast<std::byte>(code + 128); });
   }
   const uint64_t used = (n * static_cast<uint64_t>(format_.bits) + 7) / 8;
   std::ranges::fill(out.subspan(used), std::byte{0});
@@ -120,9 +121,9 @@ void CtPackedScheme::PackRow(const int8_t* codes, uint64_t n, std::span<std::byt
 
 void CtPackedScheme::UnpackRow(std::span<const std::byte> in, uint64_t n, int8_t* codes) const {
   if (format_.bits == 4) return UnpackNibbles(in.data(), n, NibbleSign::kOffset8, codes);
-  for (uint64_t i = 0; i < n; ++i) {
-    codes[i] = static_cast<int8_t>(std::to_integer<int>(in[i]) - 128);
-  }
+  std::transform(in.data(), in.data() + n, codes, [](std::byte stored) {
+    return static_cast<int8_t>(std::to_integer<int>(stored) - 128);
+  });
 }
 
 // Word r of a column holds the zeros of rows r * CodesAWord() and on, the first one lowest.

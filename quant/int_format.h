@@ -27,6 +27,8 @@ struct IntFormat {
   uint64_t group = 128;     // columns that share a scale; 0: a whole row
   uint64_t group_rows = 1;  // rows that share one
   Dtype scale = Dtype::kBF16;
+  // Searched scales are numbers of BF16 as well: engines that compute in BF16 round them to it.
+  bool bf16_scales = false;
   AbsMaxRule rule = AbsMaxRule::kCompressedTensors;
 
   int lowest() const { return -(1 << (bits - 1)); }

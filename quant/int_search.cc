@@ -36,6 +36,12 @@ float Rounded(Dtype dtype, float x) {
   return x;
 }
 
+// Searched scales as they may be stored.
+void RoundScales(const IntFormat& format, float* scales, size_t n) {
+  if (format.bf16_scales) RoundTo(Dtype::kBF16, scales, n);
+  RoundTo(format.scale, scales, n);
+}
+
 float F16(float x) { return Rounded(Dtype::kF16, x); }
 
 // The smallest scale that a search considers: its inverse is finite.
@@ -103,7 +109,7 @@ class CandidateList {
     for (size_t i = 0; i < size_; ++i) {
       scales_[i] = std::copysign(std::max(std::fabs(scales_[i]), least), scales_[i]);
     }
-    RoundTo(format_->scale, scales_.data(), size_);
+    RoundScales(*format_, scales_.data(), size_);
     std::array<kernels::IntCandidate, kMostCandidates> candidates;
     for (size_t i = 0; i < size_; ++i) {
       candidates[i] = {scales_[i], 1 / scales_[i],
@@ -239,8 +245,8 @@ IntScale SearchScale(const IntFormat& format, bool both_signs, float min, float 
 float RefitScale(const IntFormat& format, float scale, double error_times_code,
                  double code_squared) {
   if (code_squared == 0) return scale;
-  const auto fitted = static_cast<float>(scale * (1 + error_times_code / code_squared));
-  const float refit = Rounded(format.scale, fitted);
+  auto refit = static_cast<float>(scale * (1 + error_times_code / code_squared));
+  RoundScales(format, &refit, 1);
   return std::fabs(refit) < LeastScale(format.scale) ? scale : refit;
 }
 

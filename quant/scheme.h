@@ -48,6 +48,7 @@ struct ValueStats {
       0;  // finite values beyond F16's range: infinite, or clipped under `saturate`
   uint64_t not_finite = 0;       // NaN or infinity that the target cannot hold (FP8, INT)
   uint64_t wrong_constants = 0;  // constant parts of the source that say something else
+  uint64_t lossy_scales = 0;     // scales that a repacking target's type does not hold
   IntQuality quality;            // of rows encoded as integers
 
   ValueStats& operator+=(const ValueStats& other) {
@@ -55,6 +56,7 @@ struct ValueStats {
     f16_overflows += other.f16_overflows;
     not_finite += other.not_finite;
     wrong_constants += other.wrong_constants;
+    lossy_scales += other.lossy_scales;
     quality += other.quality;
     return *this;
   }

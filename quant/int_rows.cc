@@ -129,7 +129,7 @@ class Quantizer {
                                     format_.lowest(), format_.highest(), arithmetic};
     double noise = 0;
     for (uint64_t i = 0; i < tile.rows; ++i) {
-      sums_[i] = encode(Values(tile, i), tile.n, coding, Codes(tile, i));
+      encode(Values(tile, i), tile.n, coding, Codes(tile, i), sums_[i]);
       noise += double{sums_[i].error_squared};
     }
     return noise;

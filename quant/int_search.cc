@@ -2,23 +2,30 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
-#include <vector>
 
+#include "formats/result.h"
 #include "quant/kernels/round.h"
 #include "quant/reference_int.h"
 
 namespace tessera {
 namespace {
 
+constexpr size_t kMostCandidates = 16;
+
+// A few nanoseconds, which count when there is one for every group.
+float Bf16(float x) {
+  const auto bits = std::bit_cast<uint32_t>(x);
+  return std::bit_cast<float>((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000u);
+}
+
 // `n` finite floats as a type holds them.
 void RoundTo(Dtype dtype, float* x, size_t n) {
-  std::array<uint16_t, 64> bits;
-  if (dtype == Dtype::kF32) return;
   if (dtype == Dtype::kBF16) {
-    kernels::F32ToBf16(x, n, bits.data());
-    kernels::Bf16ToF32(bits.data(), n, x);
-  } else {
+    for (size_t i = 0; i < n; ++i) x[i] = Bf16(x[i]);
+  } else if (dtype == Dtype::kF16) {
+    std::array<uint16_t, kMostCandidates> bits;
     kernels::F32ToF16(x, n, true, bits.data());
     kernels::F16ToF32(bits.data(), n, x);
   }
@@ -29,7 +36,12 @@ float Rounded(Dtype dtype, float x) {
   return x;
 }
 
-float Bf16(float x) { return Rounded(Dtype::kBF16, x); }
+// Searched scales as they may be stored.
+void RoundScales(const IntFormat& format, float* scales, size_t n) {
+  if (format.bf16_scales) RoundTo(Dtype::kBF16, scales, n);
+  RoundTo(format.scale, scales, n);
+}
+
 float F16(float x) { return Rounded(Dtype::kF16, x); }
 
 // The smallest scale that a search considers: its inverse is finite.
@@ -78,77 +90,86 @@ IntScale OverHighest(const IntFormat& format, float magnitude) {
   return {scale == 0 ? 1 : scale, 0, scale == 0 ? 1 : scale};
 }
 
+// Scales, each with a zero, to choose from.
 class CandidateList {
  public:
   explicit CandidateList(const IntFormat& format) : format_(&format) {}
 
   void Add(float scale, int zero) {
-    const float least = LeastScale(format_->scale);
-    scales_[size_] = std::copysign(std::max(std::fabs(scale), least), scale);
+    TESSERA_CHECK(size_ < kMostCandidates);
+    scales_[size_] = scale;
     zeros_[size_] = zero;
     ++size_;
   }
 
-  // The best one; `error` is its squared error, and what it must beat.
-  bool FindBetter(std::span<const float> values, const IntMath& math, IntScale& best,
+  // The candidate of least squared error, if below `error`; then that becomes `best` and `error`.
+  void FindBetter(std::span<const float> values, const IntMath& math, IntScale& best,
                   double& error) {
-    RoundTo(format_->scale, scales_.data(), size_);
-    std::array<kernels::IntCandidate, kMost> candidates;
+    const float least = LeastScale(format_->scale);
+    for (size_t i = 0; i < size_; ++i) {
+      scales_[i] = std::copysign(std::max(std::fabs(scales_[i]), least), scales_[i]);
+    }
+    RoundScales(*format_, scales_.data(), size_);
+    std::array<kernels::IntCandidate, kMostCandidates> candidates;
     for (size_t i = 0; i < size_; ++i) {
       candidates[i] = {scales_[i], 1 / scales_[i],
                        static_cast<float>(format_->lowest() - zeros_[i]),
                        static_cast<float>(format_->highest() - zeros_[i])};
     }
-    std::array<float, kMost> errors;
+    std::array<float, kMostCandidates> errors;
     math.squared_errors(values.data(), values.size(), candidates.data(), size_, errors.data());
-    bool found = false;
     for (size_t i = 0; i < size_; ++i) {
       const double scaled = double{errors[i]} * scales_[i] * scales_[i];
       if (scaled >= error) continue;
       error = scaled;
       best = {scales_[i], zeros_[i], scales_[i]};
-      found = true;
     }
-    return found;
   }
 
-  float scale(size_t i) const { return scales_[i]; }
-
  private:
-  static constexpr size_t kMost = 48;
-
   const IntFormat* format_;
-  std::array<float, kMost> scales_;
-  std::array<int, kMost> zeros_;
+  std::array<float, kMostCandidates> scales_;
+  std::array<int, kMostCandidates> zeros_;
   size_t size_ = 0;
 };
 
-// Where the largest magnitude lands, in codes: 8-bit codes gain nothing by clipping much.
+// Coarse steps, then finer ones around the best of them. 8-bit codes gain nothing by clipping much.
 struct Grid {
   float first, step;
   int count;
+  std::array<float, 2> nearby;  // fractions of the scale
 };
 
-Grid SymmetricGrid(int bits) { return bits == 4 ? Grid{7, 5.0f / 18, 19} : Grid{127, 0.6f, 11}; }
+// Steps of the code that the largest magnitude lands on.
+Grid SymmetricGrid(int bits) {
+  return bits == 4 ? Grid{7, 5.0f / 6, 7, {0.022f, 0.044f}} : Grid{127, 1, 7, {0.002f, 0.004f}};
+}
 
-// Fractions of the whole span of values.
+// Steps of the part of max - min that codes span.
 Grid AsymmetricGrid(int bits) {
-  return bits == 4 ? Grid{1.05f, -0.45f / 14, 15} : Grid{1.0f, -0.005f, 11};
+  return bits == 4 ? Grid{1.05f, -0.45f / 10, 11, {0.02f, 0.03f}}
+                   : Grid{1, -0.008f, 7, {0.002f, 0.004f}};
 }
 
 IntScale SearchSymmetric(const IntFormat& format, bool both_signs, const IntScale& start,
                          float magnitude, std::span<const float> values, const IntMath& math) {
-  CandidateList candidates(format);
   const Grid grid = SymmetricGrid(format.bits);
-  candidates.Add(start.scale, 0);
+  CandidateList coarse(format);
+  coarse.Add(start.scale, 0);
   for (int i = 0; i < grid.count; ++i) {
     const float scale = magnitude / (grid.first + grid.step * static_cast<float>(i));
-    candidates.Add(scale, 0);
-    if (both_signs) candidates.Add(-scale, 0);
+    coarse.Add(scale, 0);
+    if (both_signs) coarse.Add(-scale, 0);
   }
   IntScale best = start;
   double error = HUGE_VAL;
-  candidates.FindBetter(values, math, best, error);
+  coarse.FindBetter(values, math, best, error);
+  CandidateList fine(format);
+  for (const float nearby : grid.nearby) {
+    fine.Add(best.scale * (1 - nearby), 0);
+    fine.Add(best.scale * (1 + nearby), 0);
+  }
+  fine.FindBetter(values, math, best, error);
   return best;
 }
 
@@ -161,10 +182,10 @@ int ZeroFor(const IntFormat& format, float min, float scale) {
 // First the scale under the zero that min and max ask for, then both, nearby.
 IntScale SearchAsymmetric(const IntFormat& format, const IntScale& start, float min, float max,
                           std::span<const float> values, const IntMath& math) {
+  const Grid grid = AsymmetricGrid(format.bits);
   const float whole = std::max((max - min) / CodeSpan(format), LeastScale(format.scale));
   const int zero = ZeroFor(format, min, whole);
   CandidateList coarse(format);
-  const Grid grid = AsymmetricGrid(format.bits);
   coarse.Add(start.scale, start.zero);
   for (int i = 0; i < grid.count; ++i) {
     coarse.Add(whole * (grid.first + grid.step * static_cast<float>(i)), zero);
@@ -173,12 +194,12 @@ IntScale SearchAsymmetric(const IntFormat& format, const IntScale& start, float 
   double error = HUGE_VAL;
   coarse.FindBetter(values, math, best, error);
   CandidateList fine(format);
-  const float nearby = format.bits == 4 ? 0.03f : 0.002f;
   for (const int step : {-1, 0, 1}) {
     const int shifted = std::clamp(best.zero + step, format.lowest(), format.highest());
-    for (const float factor : {1 - nearby, 1.0f, 1 + nearby}) {
-      if (step != 0 || factor != 1) fine.Add(best.scale * factor, shifted);
-    }
+    const float nearby = grid.nearby[step == 0 ? 0 : 1];
+    fine.Add(best.scale * (1 - nearby), shifted);
+    fine.Add(best.scale * (1 + nearby), shifted);
+    if (step != 0) fine.Add(best.scale, shifted);
   }
   fine.FindBetter(values, math, best, error);
   return best;
@@ -191,22 +212,23 @@ const IntMath kReferenceMath = {&reference::FindExtremes, &reference::SquaredErr
                                 &reference::EncodeInts};
 
 float BeyondRange(const IntFormat& format) {
-  return format.scale == Dtype::kF16 ? 65520.0f : 0x1.ffp127f;
+  const float beyond = format.scale == Dtype::kF16 ? 65520.0f : 0x1.ffp127f;
+  return format.symmetric ? beyond : beyond / 2;
 }
 
 IntScale AbsMaxScale(const IntFormat& format, float min, float max) {
-  const float magnitude = Bf16(std::max(-min, max));
+  const auto magnitude = [&] { return Bf16(std::max(-min, max)); };
   switch (format.rule) {
     case AbsMaxRule::kCompressedTensors:
       return CompressedTensors(format, min, max);
     case AbsMaxRule::kAutoAwq:
       return AutoAwq(min, max);
     case AbsMaxRule::kGptq:
-      return Gptq(format, magnitude);
+      return Gptq(format, magnitude());
     case AbsMaxRule::kInt8Row:
     case AbsMaxRule::kInt8Block:
     case AbsMaxRule::kInt4Fp8:
-      return OverHighest(format, magnitude);
+      return OverHighest(format, magnitude());
   }
   return {};
 }
@@ -223,8 +245,8 @@ IntScale SearchScale(const IntFormat& format, bool both_signs, float min, float 
 float RefitScale(const IntFormat& format, float scale, double error_times_code,
                  double code_squared) {
   if (code_squared == 0) return scale;
-  const auto fitted = static_cast<float>(scale * (1 + error_times_code / code_squared));
-  const float refit = Rounded(format.scale, fitted);
+  auto refit = static_cast<float>(scale * (1 + error_times_code / code_squared));
+  RoundScales(format, &refit, 1);
   return std::fabs(refit) < LeastScale(format.scale) ? scale : refit;
 }
 

@@ -17,7 +17,7 @@ struct IntMath {
 extern const IntMath kKernelMath, kReferenceMath;
 
 // The least magnitude that no value of a group may reach: what BF16 cannot hold, or F16 under F16
-// scales. Such values count as not finite.
+// scales; half of it where max - min is taken. Such values count as not finite.
 float BeyondRange(const IntFormat& format);
 
 struct IntScale {

@@ -86,10 +86,10 @@ void SquaredErrors(const float* x, size_t n, const kernels::IntCandidate* candid
   }
 }
 
-kernels::IntSums EncodeInts(const float* x, size_t n, const kernels::IntCoding& coding,
-                            int8_t* codes) {
+void EncodeInts(const float* x, size_t n, const kernels::IntCoding& coding, int8_t* codes,
+                kernels::IntSums& sums) {
   LaneSum error_squared, error_times_code, code_squared;
-  kernels::IntSums sums;
+  sums = {};
   const float below = static_cast<float>(coding.lowest - coding.zero) - 0.5f;
   const float above = static_cast<float>(coding.highest - coding.zero) + 0.5f;
   for (size_t i = 0; i < n; ++i) {
@@ -105,7 +105,6 @@ kernels::IntSums EncodeInts(const float* x, size_t n, const kernels::IntCoding& 
   sums.error_squared = error_squared.Total();
   sums.error_times_code = error_times_code.Total();
   sums.code_squared = code_squared.Total();
-  return sums;
 }
 
 void IntsToF32(const int8_t* codes, size_t n, int zero, float scale, float* out) {

@@ -9,8 +9,8 @@ kernels::IntExtremes FindExtremes(const float* x, size_t n);
 void SquaredErrors(const float* x, size_t n, const kernels::IntCandidate* candidates, size_t count,
                    float* errors);
 // Where inverse is not finite (the scale is subnormal), y = x / divisor.
-kernels::IntSums EncodeInts(const float* x, size_t n, const kernels::IntCoding& coding,
-                            int8_t* codes);
+void EncodeInts(const float* x, size_t n, const kernels::IntCoding& coding, int8_t* codes,
+                kernels::IntSums& sums);
 void IntsToF32(const int8_t* codes, size_t n, int zero, float scale, float* out);
 
 }  // namespace tessera::reference

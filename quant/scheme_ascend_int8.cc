@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "quant/int_parts.h"
 #include "quant/part_spans.h"
 
 namespace tessera {
@@ -34,7 +35,7 @@ class AscendInt8Scheme final : public IntScheme {
                  RowRange range, const IntRows& out, ValueStats& stats) const override {
     CheckPartSpans(*this, parts, rows, cols, range);
     std::ranges::copy(parts[0], std::as_writable_bytes(out.codes).begin());
-    std::ranges::copy(parts[1], std::as_writable_bytes(out.scales).begin());
+    ReadScales(Dtype::kF32, parts[1], out.scales);
     std::ranges::fill(out.zeros, int8_t{0});
     for (uint64_t row = 0; row < out.rows; ++row) {
       float offset;
@@ -47,7 +48,7 @@ class AscendInt8Scheme final : public IntScheme {
                   std::span<const std::span<std::byte>> parts) const override {
     CheckPartSpans(*this, parts, rows, cols, range);
     std::ranges::copy(std::as_bytes(in.codes), parts[0].begin());
-    std::ranges::copy(std::as_bytes(in.scales), parts[1].begin());
+    WriteScales(Dtype::kF32, in.scales, parts[1]);
     std::ranges::fill(parts[2], std::byte{0});
   }
 

@@ -31,7 +31,7 @@ class AwqScheme final : public TransposedScheme {
     CheckPartSpans(*this, parts, rows, cols, range);
     ReadNibbles(parts[0], rows, cols, range, kernels::kAwqOrder, out.codes);
     ReadNibbles(parts[1], rows, out.groups, range, kernels::kAwqOrder, out.zeros);
-    ReadScales(parts[2], rows, range, out);
+    ReadScaleLines(parts[2], rows, range, out);
   }
 
   void WriteCodes(const IntRows& in, uint64_t rows, uint64_t cols, RowRange range,
@@ -39,11 +39,11 @@ class AwqScheme final : public TransposedScheme {
     TESSERA_CHECK(Accepts(rows, cols) && range.begin % 8 == 0 && range.end % 8 == 0);
     CheckPartSpans(*this, parts, rows, cols, range);
     const uint64_t stride = rows / 8 * 4, first = range.begin / 8 * 4;
-    kernels::PackColumns(in.codes.data(), in.rows, cols, kernels::kAwqOrder, flip(),
+    kernels::PackColumns(in.codes.data(), in.rows, cols, kernels::kAwqOrder,
                          parts[0].data() + first, stride);
-    kernels::PackColumns(in.zeros.data(), in.rows, in.groups, kernels::kAwqOrder, flip(),
+    kernels::PackColumns(in.zeros.data(), in.rows, in.groups, kernels::kAwqOrder,
                          parts[1].data() + first, stride);
-    WriteScales(in, rows, range, parts[2]);
+    WriteScaleLines(in, rows, range, parts[2]);
   }
 };
 

@@ -2,7 +2,8 @@
 #include <cstring>
 
 #include "quant/int_parts.h"
-#include "quant/nibbles.h"
+#include "quant/kernels/pack.h"
+#include "quant/part_spans.h"
 #include "quant/scheme_int.h"
 
 namespace tessera {
@@ -46,12 +47,6 @@ class CtPackedScheme final : public IntScheme {
   // What codes and zeros are stored with added.
   int Offset() const { return -format_.lowest(); }
 
-  void CheckParts(auto parts, uint64_t rows, uint64_t cols, RowRange range) const {
-    TESSERA_CHECK(parts.size() == CountParts());
-    for (size_t i = 0; i < parts.size(); ++i) {
-      TESSERA_CHECK(parts[i].size() == PartBytes(i, rows, cols, range).size());
-    }
-  }
   std::vector<std::byte> ShapeBytes(uint64_t rows, uint64_t cols) const;
   void PackRow(const int8_t* codes, uint64_t n, std::span<std::byte> out) const;
   void UnpackRow(std::span<const std::byte> in, uint64_t n, int8_t* codes) const;
@@ -110,19 +105,22 @@ std::vector<std::byte> CtPackedScheme::ShapeBytes(uint64_t rows, uint64_t cols) 
 // word is zero bits.
 void CtPackedScheme::PackRow(const int8_t* codes, uint64_t n, std::span<std::byte> out) const {
   if (format_.bits == 4) {
-    PackNibbles(codes, n, NibbleSign::kOffset8, out.data());
+    kernels::PackNibbles(codes, n, kernels::NibbleSign::kOffset8, out.data());
   } else {
-    for (uint64_t i = 0; i < n; ++i) out[i] = static_cast<std::byte>(codes[i] + 128);
+    std::transform(codes, codes + n, out.data(),
+                   [](int8_t code) { return static_cast<std::byte>(code + 128); });
   }
   const uint64_t used = (n * static_cast<uint64_t>(format_.bits) + 7) / 8;
   std::ranges::fill(out.subspan(used), std::byte{0});
 }
 
 void CtPackedScheme::UnpackRow(std::span<const std::byte> in, uint64_t n, int8_t* codes) const {
-  if (format_.bits == 4) return UnpackNibbles(in.data(), n, NibbleSign::kOffset8, codes);
-  for (uint64_t i = 0; i < n; ++i) {
-    codes[i] = static_cast<int8_t>(std::to_integer<int>(in[i]) - 128);
+  if (format_.bits == 4) {
+    return kernels::UnpackNibbles(in.data(), n, kernels::NibbleSign::kOffset8, codes);
   }
+  std::transform(in.data(), in.data() + n, codes, [](std::byte stored) {
+    return static_cast<int8_t>(std::to_integer<int>(stored) - 128);
+  });
 }
 
 // Word r of a column holds the zeros of rows r * CodesAWord() and on, the first one lowest.
@@ -158,7 +156,7 @@ void CtPackedScheme::WriteZeros(const IntRows& in, std::span<std::byte> words) c
 void CtPackedScheme::ReadCodes(std::span<const std::span<const std::byte>> parts, uint64_t rows,
                                uint64_t cols, RowRange range, const IntRows& out,
                                ValueStats& stats) const {
-  CheckParts(parts, rows, cols, range);
+  CheckPartSpans(*this, parts, rows, cols, range);
   const uint64_t row_bytes = Words(cols) * sizeof(uint32_t);
   for (uint64_t i = 0; i < out.rows; ++i) {
     UnpackRow(parts[kCodes].subspan(i * row_bytes, row_bytes), cols, &out.codes[i * cols]);
@@ -177,7 +175,7 @@ void CtPackedScheme::ReadCodes(std::span<const std::span<const std::byte>> parts
 
 void CtPackedScheme::WriteCodes(const IntRows& in, uint64_t rows, uint64_t cols, RowRange range,
                                 std::span<const std::span<std::byte>> parts) const {
-  CheckParts(parts, rows, cols, range);
+  CheckPartSpans(*this, parts, rows, cols, range);
   TESSERA_CHECK(range.begin % row_quantum() == 0);
   const uint64_t row_bytes = Words(cols) * sizeof(uint32_t);
   for (uint64_t i = 0; i < in.rows; ++i) {

@@ -72,7 +72,7 @@ void GptqScheme::ReadZeros(std::span<const std::byte> part, uint64_t rows, RowRa
     for (uint64_t row = 0; row < out.rows; ++row) {
       for (uint64_t group = 0; group < out.groups; ++group) {
         const auto stored = std::to_integer<uint8_t>(part[group * line + range.begin + row]);
-        out.zeros[row * out.groups + group] = static_cast<int8_t>(stored ^ flip());
+        out.zeros[row * out.groups + group] = static_cast<int8_t>(stored - 128);
       }
     }
   }
@@ -88,14 +88,14 @@ void GptqScheme::ReadCodes(std::span<const std::span<const std::byte>> parts, ui
                            ValueStats& stats) const {
   CheckPartSpans(*this, parts, rows, cols, range);
   kernels::UnpackTransposed(parts[0].data() + range.begin * 4, rows * 4, out.rows, cols,
-                            format().bits, flip(), out.codes.data());
+                            format().bits, out.codes.data());
   ReadZeros(parts[1], rows, range, out);
   if (format().symmetric) {
     const auto wrong = std::ranges::count_if(out.zeros, [](int8_t zero) { return zero != 0; });
     stats.wrong_constants += static_cast<uint64_t>(wrong);
     std::ranges::fill(out.zeros, int8_t{0});
   }
-  ReadScales(parts[2], rows, range, out);
+  ReadScaleLines(parts[2], rows, range, out);
   if (parts[3].empty()) return;
   const std::vector<int32_t> index = GroupIndex(cols);
   if (!std::ranges::equal(parts[3], std::as_bytes(std::span(index)))) ++stats.wrong_constants;
@@ -105,7 +105,7 @@ void GptqScheme::WriteCodes(const IntRows& in, uint64_t rows, uint64_t cols, Row
                             std::span<const std::span<std::byte>> parts) const {
   TESSERA_CHECK(Accepts(rows, cols) && range.begin % row_quantum() == 0);
   CheckPartSpans(*this, parts, rows, cols, range);
-  kernels::PackTransposed(in.codes.data(), in.rows, cols, format().bits, flip(),
+  kernels::PackTransposed(in.codes.data(), in.rows, cols, format().bits,
                           parts[0].data() + range.begin * 4, rows * 4);
   // Every zero point is the middle of the range, less one.
   const int zeros = format().bits == 4 ? 0x77 : 0x7F;
@@ -114,7 +114,7 @@ void GptqScheme::WriteCodes(const IntRows& in, uint64_t rows, uint64_t cols, Row
     const uint64_t first = Words(rows) * 4 * group + Words(range.begin) * 4;
     std::memset(parts[1].data() + first, zeros, bytes);
   }
-  WriteScales(in, rows, range, parts[2]);
+  WriteScaleLines(in, rows, range, parts[2]);
   if (parts[3].empty()) return;
   const std::vector<int32_t> index = GroupIndex(cols);
   std::memcpy(parts[3].data(), index.data(), parts[3].size());

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "quant/int_parts.h"
 #include "quant/kernels/pack.h"
 #include "quant/part_spans.h"
 #include "quant/reference.h"
@@ -27,8 +28,6 @@ class Int4Fp8Scheme final : public IntScheme {
                   std::span<const std::span<std::byte>> parts) const override;
 
  private:
-  static constexpr uint8_t kTwosComplement = 0;  // as a flip
-
   IntFormat format_;
   std::optional<float> input_scale_;
 };
@@ -62,7 +61,7 @@ std::vector<PartSpec> Int4Fp8Scheme::Parts(uint64_t rows, uint64_t cols) const {
 
 ByteRange Int4Fp8Scheme::PartBytes(size_t part, uint64_t, uint64_t cols, RowRange range) const {
   TESSERA_CHECK(part < (input_scale_ ? 3 : 2));
-  if (part == 2) return {range.begin == 0 ? 0 : sizeof(float), sizeof(float)};
+  if (part == 2) return ConstantBytes(sizeof(float), range);
   const uint64_t line = part == 0 ? (cols + 1) / 2 : format_.Groups(cols) * sizeof(float);
   return {range.begin * line, range.end * line};
 }
@@ -73,10 +72,10 @@ void Int4Fp8Scheme::ReadCodes(std::span<const std::span<const std::byte>> parts,
   CheckPartSpans(*this, parts, rows, cols, range);
   const uint64_t line = (cols + 1) / 2;
   for (uint64_t row = 0; row < out.rows; ++row) {
-    kernels::UnpackNibbles(parts[0].data() + row * line, cols, kTwosComplement,
+    kernels::UnpackNibbles(parts[0].data() + row * line, cols, kernels::NibbleSign::kTwosComplement,
                            out.codes.data() + row * cols);
   }
-  std::memcpy(out.scales.data(), parts[1].data(), parts[1].size());
+  ReadScales(Dtype::kF32, parts[1], out.scales);
   std::ranges::fill(out.zeros, int8_t{0});
   if (!input_scale_ || parts[2].empty()) return;
   float input_scale;
@@ -89,10 +88,10 @@ void Int4Fp8Scheme::WriteCodes(const IntRows& in, uint64_t rows, uint64_t cols, 
   CheckPartSpans(*this, parts, rows, cols, range);
   const uint64_t line = (cols + 1) / 2;
   for (uint64_t row = 0; row < in.rows; ++row) {
-    kernels::PackNibbles(in.codes.data() + row * cols, cols, kTwosComplement,
+    kernels::PackNibbles(in.codes.data() + row * cols, cols, kernels::NibbleSign::kTwosComplement,
                          parts[0].data() + row * line);
   }
-  std::memcpy(parts[1].data(), in.scales.data(), parts[1].size());
+  WriteScales(Dtype::kF32, in.scales, parts[1]);
   if (input_scale_ && !parts[2].empty()) {
     std::memcpy(parts[2].data(), &*input_scale_, sizeof(float));
   }

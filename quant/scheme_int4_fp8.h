@@ -12,7 +12,7 @@ struct Int4Fp8Args {
   Search search = Search::kMse;
   // The activations' scale, finite and positive; rounded to BF16, as SGLang compares it with its
   // own BF16 copy. Without one there is no such part: for reading.
-  std::optional<float> input_scale;
+  std::optional<float> input_scale = std::nullopt;
 };
 
 // ".weight" I8 [rows, cols / 2], two's complement, low nibble first; ".weight_scale_inv" F32 [rows,

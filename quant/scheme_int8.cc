@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "quant/int_parts.h"
+#include "quant/part_spans.h"
 #include "quant/scheme_int.h"
 
 namespace tessera {
@@ -33,7 +34,7 @@ class Int8Scheme final : public IntScheme {
 
   void ReadCodes(std::span<const std::span<const std::byte>> parts, uint64_t rows, uint64_t cols,
                  RowRange range, const IntRows& out, ValueStats&) const override {
-    CheckParts(parts, rows, cols, range);
+    CheckPartSpans(*this, parts, rows, cols, range);
     std::ranges::copy(Signed(parts[0]), out.codes.begin());
     std::ranges::fill(out.zeros, int8_t{0});
     const uint64_t first = range.begin / format_.group_rows;
@@ -47,7 +48,7 @@ class Int8Scheme final : public IntScheme {
 
   void WriteCodes(const IntRows& in, uint64_t rows, uint64_t cols, RowRange range,
                   std::span<const std::span<std::byte>> parts) const override {
-    CheckParts(parts, rows, cols, range);
+    CheckPartSpans(*this, parts, rows, cols, range);
     TESSERA_CHECK(range.begin % format_.group_rows == 0);
     std::ranges::copy(std::as_bytes(in.codes), parts[0].begin());
     const uint64_t row_bytes = in.groups * (BitsOf(format_.scale) / 8);
@@ -63,11 +64,6 @@ class Int8Scheme final : public IntScheme {
   }
   uint64_t ScaleRows(uint64_t rows) const {
     return (rows + format_.group_rows - 1) / format_.group_rows;
-  }
-  void CheckParts(auto parts, uint64_t rows, uint64_t cols, RowRange range) const {
-    TESSERA_CHECK(parts.size() == 2);
-    TESSERA_CHECK(parts[0].size() == PartBytes(0, rows, cols, range).size());
-    TESSERA_CHECK(parts[1].size() == PartBytes(1, rows, cols, range).size());
   }
 
   std::string_view name_, scale_suffix_;

@@ -1,12 +1,16 @@
 #include "quant/scheme_transposed.h"
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
-#include "quant/kernels/round.h"
+#include "quant/int_parts.h"
 
 namespace tessera {
+namespace {
+
+constexpr uint64_t kScaleBytes = 2;  // F16
+
+}  // namespace
 
 TransposedScheme::TransposedScheme(const IntFormat& format, Search search)
     : IntScheme(search), format_(format), per_word_(32 / static_cast<uint64_t>(format.bits)) {
@@ -29,51 +33,42 @@ ByteRange TransposedScheme::PartBytes(size_t part, uint64_t rows, uint64_t cols,
   const PartSpec spec = Parts(rows, cols).at(part);
   uint64_t bytes = BitsOf(spec.dtype) / 8;
   for (const uint64_t dim : spec.shape) bytes *= dim;
-  return {spec.constant && range.begin > 0 ? bytes : 0, bytes};
+  return spec.constant ? ConstantBytes(bytes, range) : ByteRange{0, bytes};
 }
 
 void TransposedScheme::ReadNibbles(std::span<const std::byte> part, uint64_t rows, uint64_t cols,
                                    RowRange range, const kernels::NibbleOrder& order,
                                    std::span<int8_t> out) {
-  constexpr uint8_t kFlip = 8;
   const uint64_t stride = (rows + 7) / 8 * 4;
   const RowRange words{range.begin / 8, (range.end + 7) / 8};
   const std::byte* in = part.data() + words.begin * 4;
   if (words.begin * 8 == range.begin && words.end * 8 == range.end) {
-    kernels::UnpackColumns(in, stride, range.size(), cols, order, kFlip, out.data());
+    kernels::UnpackColumns(in, stride, range.size(), cols, order, out.data());
     return;
   }
   std::vector<int8_t> whole(words.size() * 8 * cols);
-  kernels::UnpackColumns(in, stride, words.size() * 8, cols, order, kFlip, whole.data());
+  kernels::UnpackColumns(in, stride, words.size() * 8, cols, order, whole.data());
   const auto first = static_cast<ptrdiff_t>((range.begin - words.begin * 8) * cols);
   std::copy_n(whole.begin() + first, range.size() * cols, out.begin());
 }
 
-void TransposedScheme::ReadScales(std::span<const std::byte> part, uint64_t rows, RowRange range,
-                                  const IntRows& out) {
-  std::vector<uint16_t> line(range.size());
-  std::vector<float> scales(range.size());
+void TransposedScheme::ReadScaleLines(std::span<const std::byte> part, uint64_t rows,
+                                      RowRange range, const IntRows& out) {
+  std::vector<float> line(range.size());
   for (uint64_t group = 0; group < out.groups; ++group) {
-    const std::byte* in = part.data() + (group * rows + range.begin) * sizeof(uint16_t);
-    std::memcpy(line.data(), in, line.size() * sizeof(uint16_t));
-    kernels::F16ToF32(line.data(), line.size(), scales.data());
-    for (uint64_t row = 0; row < out.rows; ++row) {
-      out.scales[row * out.groups + group] = scales[row];
-    }
+    const uint64_t first = (group * rows + range.begin) * kScaleBytes;
+    ReadScales(Dtype::kF16, part.subspan(first, line.size() * kScaleBytes), line);
+    for (uint64_t row = 0; row < out.rows; ++row) out.scales[row * out.groups + group] = line[row];
   }
 }
 
-void TransposedScheme::WriteScales(const IntRows& in, uint64_t rows, RowRange range,
-                                   std::span<std::byte> part) {
-  std::vector<float> scales(range.size());
-  std::vector<uint16_t> line(range.size());
+void TransposedScheme::WriteScaleLines(const IntRows& in, uint64_t rows, RowRange range,
+                                       std::span<std::byte> part) {
+  std::vector<float> line(range.size());
   for (uint64_t group = 0; group < in.groups; ++group) {
-    for (uint64_t row = 0; row < in.rows; ++row) {
-      scales[row] = in.scales[row * in.groups + group];
-    }
-    kernels::F32ToF16(scales.data(), scales.size(), false, line.data());
-    std::byte* out = part.data() + (group * rows + range.begin) * sizeof(uint16_t);
-    std::memcpy(out, line.data(), line.size() * sizeof(uint16_t));
+    for (uint64_t row = 0; row < in.rows; ++row) line[row] = in.scales[row * in.groups + group];
+    const uint64_t first = (group * rows + range.begin) * kScaleBytes;
+    WriteScales(Dtype::kF16, line, part.subspan(first, line.size() * kScaleBytes));
   }
 }
 

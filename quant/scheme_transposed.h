@@ -20,17 +20,15 @@ class TransposedScheme : public IntScheme {
   TransposedScheme(const IntFormat& format, Search search);
 
   uint64_t Words(uint64_t codes) const { return (codes + per_word_ - 1) / per_word_; }
-  // Codes are stored unsigned: what turns a signed one into that.
-  uint8_t flip() const { return static_cast<uint8_t>(1u << (format_.bits - 1)); }
 
   // Nibbles of which eight rows make a word, [cols, rows / 8]; rows may begin within a word.
   static void ReadNibbles(std::span<const std::byte> part, uint64_t rows, uint64_t cols,
                           RowRange range, const kernels::NibbleOrder& order, std::span<int8_t> out);
   // ".scales", F16 [groups, rows].
-  static void ReadScales(std::span<const std::byte> part, uint64_t rows, RowRange range,
-                         const IntRows& out);
-  static void WriteScales(const IntRows& in, uint64_t rows, RowRange range,
-                          std::span<std::byte> part);
+  static void ReadScaleLines(std::span<const std::byte> part, uint64_t rows, RowRange range,
+                             const IntRows& out);
+  static void WriteScaleLines(const IntRows& in, uint64_t rows, RowRange range,
+                              std::span<std::byte> part);
 
  private:
   IntFormat format_;

@@ -42,11 +42,19 @@ class Strips {
   float tail_[kSumLanes] = {};
 };
 
-HWY_INLINE float AddLanes(float* lanes) {
-  for (size_t half = kSumLanes / 2; half > 0; half /= 2) {
-    for (size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+// lanes[i] += lanes[i + kHalf].
+template <size_t kHalf>
+HWY_INLINE void AddHalves(float* lanes) {
+  const hn::CappedTag<float, kHalf> d;
+  for (size_t i = 0; i < kHalf; i += hn::Lanes(d)) {
+    hn::StoreU(hn::Add(hn::LoadU(d, lanes + i), hn::LoadU(d, lanes + i + kHalf)), d, lanes + i);
   }
-  return lanes[0];
+}
+
+HWY_INLINE float AddLanes(float* lanes) {
+  AddHalves<8>(lanes);
+  AddHalves<4>(lanes);
+  return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
 }
 
 // Nearest even, for |x| up to 2^22: what is below one has no place beside 1.5 * 2^23.
@@ -142,6 +150,14 @@ HWY_INLINE StripVec ToF16(StripVec x) {
   return hn::CopySignToAbs(magnitude, x);
 }
 
+// The divisor is a BF16 here. A quotient of two significands a / b of 8 bits is no tie of BF16,
+// that is, no odd m of 9 bits: m would have to divide a. It is off by at least 2^-8 / b of one, and
+// so multiplying by the inverse, within 2^-22 of the quotient, rounds to the same BF16. Subnormal
+// results may differ: their code is 0 either way.
+HWY_INLINE StripVec Bf16Quotient(StripVec x, const IntCoding& coding) {
+  return ToBf16(hn::Mul(ToBf16(x), hn::Set(StripTag(), coding.inverse)));
+}
+
 // What CodeOf in reference_int.cc says, for one arithmetic.
 template <IntArithmetic kArithmetic>
 HWY_INLINE StripVec CodeOf(StripVec x, StripVec y, const IntCoding& coding) {
@@ -155,10 +171,12 @@ HWY_INLINE StripVec CodeOf(StripVec x, StripVec y, const IntCoding& coding) {
     return NearestWithin(hn::Div(ToBf16(x), divisor), lowest, highest);
   } else if constexpr (kArithmetic == IntArithmetic::kF32Truncate) {
     const auto bounded = hn::Min(hn::Max(hn::Div(ToBf16(x), divisor), lowest), highest);
-    return hn::ConvertTo(d, hn::ConvertTo(StripI32(), bounded));
+    return hn::Trunc(bounded);
   } else if constexpr (kArithmetic == IntArithmetic::kBf16) {
+    const auto quotient = Bf16Quotient(x, coding);
+    if (coding.zero == 0) return NearestWithin(quotient, lowest, highest);
     const auto zero = hn::Set(d, static_cast<float>(coding.zero));
-    const auto shifted = ToBf16(hn::Add(ToBf16(hn::Div(ToBf16(x), divisor)), zero));
+    const auto shifted = ToBf16(hn::Add(quotient, zero));
     return hn::Sub(NearestWithin(shifted, hn::Add(lowest, zero), hn::Add(highest, zero)), zero);
   } else {
     return NearestWithin(ToF16(hn::Div(ToF16(x), divisor)), lowest, highest);
@@ -166,56 +184,54 @@ HWY_INLINE StripVec CodeOf(StripVec x, StripVec y, const IntCoding& coding) {
 }
 
 template <IntArithmetic kArithmetic>
-IntSums EncodeWith(const float* x, size_t n, const IntCoding& coding, int8_t* codes) {
+void EncodeWith(const float* x, size_t n, const IntCoding coding, int8_t* codes, IntSums& sums) {
   const StripTag d;
-  const StripI32 di;
-  const hn::Rebind<int8_t, StripTag> d8;
+  const StripU32 du;
+  const hn::Rebind<uint8_t, StripTag> d8;
   const Strips strips(x, n);
   const auto below = hn::Set(d, static_cast<float>(coding.lowest - coding.zero) - 0.5f);
   const auto above = hn::Set(d, static_cast<float>(coding.highest - coding.zero) + 0.5f);
+  // Beside this the last bits of a float are those of a small integer added to it.
+  const auto stored_zero = hn::Set(d, kNearest + static_cast<float>(coding.zero));
   const size_t whole = n / kSumLanes * kSumLanes;
-  int8_t tail[kSumLanes];
+  auto* bytes = reinterpret_cast<uint8_t*>(codes);
+  uint8_t tail[kSumLanes];
   float squared[kSumLanes], crossed[kSumLanes], code_squared[kSumLanes];
-  IntSums sums;
+  uint64_t saturated = 0;
   for (size_t lane = 0; lane < kSumLanes; lane += hn::Lanes(d)) {
     auto sum_squared = hn::Zero(d), sum_crossed = hn::Zero(d), sum_code = hn::Zero(d);
     strips.ForEach(lane, [&](StripVec v, size_t i) HWY_ATTR {
       const auto y = hn::Mul(v, hn::Set(d, coding.inverse));
       const auto code = CodeOf<kArithmetic>(v, y, coding);
-      int8_t* out = i < whole ? codes + i : tail + lane;
-      hn::StoreU(hn::DemoteTo(d8, hn::Add(hn::ConvertTo(di, code), hn::Set(di, coding.zero))), d8,
-                 out);
+      const auto stored = hn::BitCast(du, hn::Add(code, stored_zero));
+      hn::StoreU(hn::TruncateTo(d8, stored), d8, i < whole ? bytes + i : tail + lane);
       const auto error = hn::Sub(y, code);
       sum_squared = hn::Add(sum_squared, hn::Mul(error, error));
       sum_crossed = hn::Add(sum_crossed, hn::Mul(error, code));
       sum_code = hn::Add(sum_code, hn::Mul(code, code));
-      sums.saturated += hn::CountTrue(d, hn::Or(hn::Lt(y, below), hn::Gt(y, above)));
+      saturated += hn::CountTrue(d, hn::Or(hn::Lt(y, below), hn::Gt(y, above)));
     });
     hn::StoreU(sum_squared, d, squared + lane);
     hn::StoreU(sum_crossed, d, crossed + lane);
     hn::StoreU(sum_code, d, code_squared + lane);
   }
-  std::memcpy(codes + whole, tail, n - whole);
-  sums.error_squared = AddLanes(squared);
-  sums.error_times_code = AddLanes(crossed);
-  sums.code_squared = AddLanes(code_squared);
-  return sums;
+  if (whole < n) std::memcpy(bytes + whole, tail, n - whole);
+  sums = {AddLanes(squared), AddLanes(crossed), AddLanes(code_squared), saturated};
 }
 
-IntSums EncodeInts(const float* x, size_t n, const IntCoding& coding, int8_t* codes) {
+void EncodeInts(const float* x, size_t n, const IntCoding& coding, int8_t* codes, IntSums& sums) {
   switch (coding.arithmetic) {
     case IntArithmetic::kInverse:
-      return EncodeWith<IntArithmetic::kInverse>(x, n, coding, codes);
+      return EncodeWith<IntArithmetic::kInverse>(x, n, coding, codes, sums);
     case IntArithmetic::kF32:
-      return EncodeWith<IntArithmetic::kF32>(x, n, coding, codes);
+      return EncodeWith<IntArithmetic::kF32>(x, n, coding, codes, sums);
     case IntArithmetic::kF32Truncate:
-      return EncodeWith<IntArithmetic::kF32Truncate>(x, n, coding, codes);
+      return EncodeWith<IntArithmetic::kF32Truncate>(x, n, coding, codes, sums);
     case IntArithmetic::kBf16:
-      return EncodeWith<IntArithmetic::kBf16>(x, n, coding, codes);
+      return EncodeWith<IntArithmetic::kBf16>(x, n, coding, codes, sums);
     case IntArithmetic::kF16:
-      return EncodeWith<IntArithmetic::kF16>(x, n, coding, codes);
+      return EncodeWith<IntArithmetic::kF16>(x, n, coding, codes, sums);
   }
-  return {};
 }
 
 struct Dequantize {
@@ -254,8 +270,8 @@ void SquaredErrors(const float* x, size_t n, const IntCandidate* candidates, siz
   HWY_DYNAMIC_DISPATCH(SquaredErrors)(x, n, candidates, count, errors);
 }
 
-IntSums EncodeInts(const float* x, size_t n, const IntCoding& coding, int8_t* codes) {
-  return HWY_DYNAMIC_DISPATCH(EncodeInts)(x, n, coding, codes);
+void EncodeInts(const float* x, size_t n, const IntCoding& coding, int8_t* codes, IntSums& sums) {
+  HWY_DYNAMIC_DISPATCH(EncodeInts)(x, n, coding, codes, sums);
 }
 
 void IntsToF32(const int8_t* codes, size_t n, int zero, float scale, float* out) {

@@ -55,7 +55,7 @@ void SquaredErrors(const float* x, size_t n, const IntCandidate* candidates, siz
                    float* errors);
 
 // Codes, zero included. All values are finite, and so is inverse.
-IntSums EncodeInts(const float* x, size_t n, const IntCoding& coding, int8_t* codes);
+void EncodeInts(const float* x, size_t n, const IntCoding& coding, int8_t* codes, IntSums& sums);
 
 // (code - zero) * scale; a NaN is the one quiet NaN.
 void IntsToF32(const int8_t* codes, size_t n, int zero, float scale, float* out);

@@ -54,10 +54,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 using ByteTag = hn::CappedTag<uint8_t, kTileWords>;
 using ByteVec = hn::Vec<ByteTag>;
 
-HWY_INLINE ByteVec JoinNibbles(ByteVec low, ByteVec high, ByteVec flips) {
+HWY_INLINE ByteVec JoinNibbles(ByteVec low, ByteVec high, ByteVec signs) {
   const ByteTag d;
   const auto joined = hn::Or(hn::And(low, hn::Set(d, uint8_t{15})), hn::ShiftLeft<4>(high));
-  return hn::Xor(joined, flips);
+  return hn::Xor(joined, signs);
 }
 
 // From a nibble of two's complement, whatever lies above it.
@@ -67,20 +67,22 @@ HWY_INLINE ByteVec SignExtend(ByteVec nibble) {
   return hn::Sub(hn::Xor(hn::And(nibble, hn::Set(d, uint8_t{15})), sign), sign);
 }
 
-HWY_INLINE ByteVec BothNibbles(uint8_t flip) {
-  return hn::Set(ByteTag(), static_cast<uint8_t>(flip * 17));
+// For both nibbles of a byte.
+HWY_INLINE ByteVec SignBits(NibbleSign sign) {
+  return hn::Set(ByteTag(), static_cast<uint8_t>(static_cast<int>(sign) * 17));
 }
 
-void PackNibbles(const int8_t* codes, size_t n, uint8_t flip, std::byte* out) {
+void PackNibbles(const int8_t* codes, size_t n, NibbleSign sign, std::byte* out) {
   const ByteTag d;
   const size_t lanes = hn::Lanes(d);
   const auto* in = reinterpret_cast<const uint8_t*>(codes);
+  const auto flip = static_cast<int>(sign);
   auto* bytes = reinterpret_cast<uint8_t*>(out);
   size_t i = 0;
   for (; i + 2 * lanes <= n; i += 2 * lanes) {
     ByteVec even, odd;
     hn::LoadInterleaved2(d, in + i, even, odd);
-    hn::StoreU(JoinNibbles(even, odd, BothNibbles(flip)), d, bytes + i / 2);
+    hn::StoreU(JoinNibbles(even, odd, SignBits(sign)), d, bytes + i / 2);
   }
   for (; i + 2 <= n; i += 2) {
     bytes[i / 2] = static_cast<uint8_t>(((in[i] & 15) | (in[i + 1] & 15) << 4) ^ flip * 17);
@@ -88,13 +90,14 @@ void PackNibbles(const int8_t* codes, size_t n, uint8_t flip, std::byte* out) {
   if (i < n) bytes[i / 2] = static_cast<uint8_t>((in[i] & 15) ^ flip);
 }
 
-void UnpackNibbles(const std::byte* in, size_t n, uint8_t flip, int8_t* codes) {
+void UnpackNibbles(const std::byte* in, size_t n, NibbleSign sign, int8_t* codes) {
   const ByteTag d;
   const size_t lanes = hn::Lanes(d);
   const auto* bytes = reinterpret_cast<const uint8_t*>(in);
+  const auto flip = static_cast<int>(sign);
   size_t i = 0;
   for (; i + 2 * lanes <= n; i += 2 * lanes) {
-    const auto both = hn::Xor(hn::LoadU(d, bytes + i / 2), BothNibbles(flip));
+    const auto both = hn::Xor(hn::LoadU(d, bytes + i / 2), SignBits(sign));
     hn::StoreInterleaved2(SignExtend(both), SignExtend(hn::ShiftRight<4>(both)), d,
                           reinterpret_cast<uint8_t*>(codes) + i);
   }
@@ -105,25 +108,25 @@ void UnpackNibbles(const std::byte* in, size_t n, uint8_t flip, int8_t* codes) {
 }
 
 // kTileWords columns of eight rows as words.
-HWY_INLINE void JoinRows(const uint8_t* const rows[8], uint8_t flip, uint8_t* words) {
+HWY_INLINE void JoinRows(const uint8_t* const rows[8], uint8_t* words) {
   const ByteTag d;
-  const auto flips = BothNibbles(flip);
+  const auto signs = SignBits(NibbleSign::kOffset8);
   for (size_t i = 0; i < kTileWords; i += hn::Lanes(d)) {
     const auto join = [&](size_t low) HWY_ATTR {
-      return JoinNibbles(hn::LoadU(d, rows[low] + i), hn::LoadU(d, rows[low + 1] + i), flips);
+      return JoinNibbles(hn::LoadU(d, rows[low] + i), hn::LoadU(d, rows[low + 1] + i), signs);
     };
     hn::StoreInterleaved4(join(0), join(2), join(4), join(6), d, words + i * kWordBytes);
   }
 }
 
-HWY_INLINE void SplitRows(const uint8_t* words, uint8_t flip, uint8_t* const rows[8]) {
+HWY_INLINE void SplitRows(const uint8_t* words, uint8_t* const rows[8]) {
   const ByteTag d;
-  const auto flips = BothNibbles(flip);
+  const auto signs = SignBits(NibbleSign::kOffset8);
   for (size_t i = 0; i < kTileWords; i += hn::Lanes(d)) {
     ByteVec both[4];
     hn::LoadInterleaved4(d, words + i * kWordBytes, both[0], both[1], both[2], both[3]);
     for (size_t pair = 0; pair < 4; ++pair) {
-      const auto nibbles = hn::Xor(both[pair], flips);
+      const auto nibbles = hn::Xor(both[pair], signs);
       hn::StoreU(SignExtend(nibbles), d, rows[2 * pair] + i);
       hn::StoreU(SignExtend(hn::ShiftRight<4>(nibbles)), d, rows[2 * pair + 1] + i);
     }
@@ -136,7 +139,7 @@ struct RaggedRows {
 };
 
 void PackColumns(const int8_t* codes, size_t rows, size_t cols, const NibbleOrder& order,
-                 uint8_t flip, std::byte* out, size_t stride) {
+                 std::byte* out, size_t stride) {
   WordTile tile;
   RaggedRows ragged;
   const uint8_t* in[8];
@@ -152,7 +155,7 @@ void PackColumns(const int8_t* codes, size_t rows, size_t cols, const NibbleOrde
           std::memcpy(ragged.bytes[nibble], row, words);
           in[nibble] = ragged.bytes[nibble];
         }
-        JoinRows(in, flip, tile.bytes[line]);
+        JoinRows(in, tile.bytes[line]);
       }
       Scatter(tile, lines, words, out + k * stride + first / 8 * kWordBytes, stride);
     }
@@ -160,7 +163,7 @@ void PackColumns(const int8_t* codes, size_t rows, size_t cols, const NibbleOrde
 }
 
 void UnpackColumns(const std::byte* in, size_t stride, size_t rows, size_t cols,
-                   const NibbleOrder& order, uint8_t flip, int8_t* codes) {
+                   const NibbleOrder& order, int8_t* codes) {
   WordTile tile = {};
   RaggedRows ragged;
   uint8_t* out[8];
@@ -176,7 +179,7 @@ void UnpackColumns(const std::byte* in, size_t stride, size_t rows, size_t cols,
                             ? reinterpret_cast<uint8_t*>(eight + order[nibble] * cols)
                             : ragged.bytes[nibble];
         }
-        SplitRows(tile.bytes[line], flip, out);
+        SplitRows(tile.bytes[line], out);
         if (words == kTileWords) continue;
         for (size_t nibble = 0; nibble < 8; ++nibble) {
           std::memcpy(eight + order[nibble] * cols, ragged.bytes[nibble], words);
@@ -186,12 +189,13 @@ void UnpackColumns(const std::byte* in, size_t stride, size_t rows, size_t cols,
   }
 }
 
-HWY_INLINE void FlipBytes(const uint8_t* in, size_t n, uint8_t flip, uint8_t* out) {
-  for (size_t i = 0; i < n; ++i) out[i] = in[i] ^ flip;
+// Adds 128, or takes it away again.
+HWY_INLINE void FlipSigns(const uint8_t* in, size_t n, uint8_t* out) {
+  for (size_t i = 0; i < n; ++i) out[i] = in[i] ^ 0x80;
 }
 
-void PackTransposed(const int8_t* codes, size_t rows, size_t cols, int bits, uint8_t flip,
-                    std::byte* out, size_t stride) {
+void PackTransposed(const int8_t* codes, size_t rows, size_t cols, int bits, std::byte* out,
+                    size_t stride) {
   WordTile tile;
   const size_t per_word = 32 / static_cast<size_t>(bits);
   for (size_t first = 0; first < rows; first += kTileLines) {
@@ -202,9 +206,10 @@ void PackTransposed(const int8_t* codes, size_t rows, size_t cols, int bits, uin
         const int8_t* row = codes + (first + line) * cols + k;
         if (columns % per_word != 0) std::memset(tile.bytes[line], 0, sizeof(tile.bytes[line]));
         if (bits == 4) {
-          PackNibbles(row, columns, flip, reinterpret_cast<std::byte*>(tile.bytes[line]));
+          HWY_NAMESPACE::PackNibbles(row, columns, NibbleSign::kOffset8,
+                                     reinterpret_cast<std::byte*>(tile.bytes[line]));
         } else {
-          FlipBytes(reinterpret_cast<const uint8_t*>(row), columns, flip, tile.bytes[line]);
+          FlipSigns(reinterpret_cast<const uint8_t*>(row), columns, tile.bytes[line]);
         }
       }
       Scatter(tile, lines, (columns + per_word - 1) / per_word,
@@ -214,7 +219,7 @@ void PackTransposed(const int8_t* codes, size_t rows, size_t cols, int bits, uin
 }
 
 void UnpackTransposed(const std::byte* in, size_t stride, size_t rows, size_t cols, int bits,
-                      uint8_t flip, int8_t* codes) {
+                      int8_t* codes) {
   WordTile tile;
   const size_t per_word = 32 / static_cast<size_t>(bits);
   for (size_t first = 0; first < rows; first += kTileLines) {
@@ -226,9 +231,10 @@ void UnpackTransposed(const std::byte* in, size_t stride, size_t rows, size_t co
       for (size_t line = 0; line < lines; ++line) {
         int8_t* row = codes + (first + line) * cols + k;
         if (bits == 4) {
-          UnpackNibbles(reinterpret_cast<const std::byte*>(tile.bytes[line]), columns, flip, row);
+          HWY_NAMESPACE::UnpackNibbles(reinterpret_cast<const std::byte*>(tile.bytes[line]),
+                                       columns, NibbleSign::kOffset8, row);
         } else {
-          FlipBytes(tile.bytes[line], columns, flip, reinterpret_cast<uint8_t*>(row));
+          FlipSigns(tile.bytes[line], columns, reinterpret_cast<uint8_t*>(row));
         }
       }
     }
@@ -248,32 +254,32 @@ HWY_EXPORT(UnpackColumns);
 HWY_EXPORT(PackTransposed);
 HWY_EXPORT(UnpackTransposed);
 
-void PackNibbles(const int8_t* codes, size_t n, uint8_t flip, std::byte* out) {
-  HWY_DYNAMIC_DISPATCH(PackNibbles)(codes, n, flip, out);
+void PackNibbles(const int8_t* codes, size_t n, NibbleSign sign, std::byte* out) {
+  HWY_DYNAMIC_DISPATCH(PackNibbles)(codes, n, sign, out);
 }
 
-void UnpackNibbles(const std::byte* in, size_t n, uint8_t flip, int8_t* codes) {
-  HWY_DYNAMIC_DISPATCH(UnpackNibbles)(in, n, flip, codes);
+void UnpackNibbles(const std::byte* in, size_t n, NibbleSign sign, int8_t* codes) {
+  HWY_DYNAMIC_DISPATCH(UnpackNibbles)(in, n, sign, codes);
 }
 
 void PackColumns(const int8_t* codes, size_t rows, size_t cols, const NibbleOrder& order,
-                 uint8_t flip, std::byte* out, size_t stride) {
-  HWY_DYNAMIC_DISPATCH(PackColumns)(codes, rows, cols, order, flip, out, stride);
+                 std::byte* out, size_t stride) {
+  HWY_DYNAMIC_DISPATCH(PackColumns)(codes, rows, cols, order, out, stride);
 }
 
 void UnpackColumns(const std::byte* in, size_t stride, size_t rows, size_t cols,
-                   const NibbleOrder& order, uint8_t flip, int8_t* codes) {
-  HWY_DYNAMIC_DISPATCH(UnpackColumns)(in, stride, rows, cols, order, flip, codes);
+                   const NibbleOrder& order, int8_t* codes) {
+  HWY_DYNAMIC_DISPATCH(UnpackColumns)(in, stride, rows, cols, order, codes);
 }
 
-void PackTransposed(const int8_t* codes, size_t rows, size_t cols, int bits, uint8_t flip,
-                    std::byte* out, size_t stride) {
-  HWY_DYNAMIC_DISPATCH(PackTransposed)(codes, rows, cols, bits, flip, out, stride);
+void PackTransposed(const int8_t* codes, size_t rows, size_t cols, int bits, std::byte* out,
+                    size_t stride) {
+  HWY_DYNAMIC_DISPATCH(PackTransposed)(codes, rows, cols, bits, out, stride);
 }
 
 void UnpackTransposed(const std::byte* in, size_t stride, size_t rows, size_t cols, int bits,
-                      uint8_t flip, int8_t* codes) {
-  HWY_DYNAMIC_DISPATCH(UnpackTransposed)(in, stride, rows, cols, bits, flip, codes);
+                      int8_t* codes) {
+  HWY_DYNAMIC_DISPATCH(UnpackTransposed)(in, stride, rows, cols, bits, codes);
 }
 
 }  // namespace tessera::kernels

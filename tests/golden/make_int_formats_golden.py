@@ -1,25 +1,24 @@
 #!/usr/bin/env python3
-"""What AutoAWQ, GPTQModel and compressed-tensors make of given integers, zero points and scales.
+"""What AutoAWQ and GPTQModel make of given integers, zero points and scales.
 
     make_int_formats_golden.py AUTOAWQ GPTQMODEL    writes int_formats.json beside this file
 
 AUTOAWQ and GPTQMODEL are unpacked source packages. Both want a GPU stack to be imported, so that the
 functions that pack and dequantize are taken out of their files and run as they stand, on a CPU. Needs
-torch, numpy, compressed-tensors. Deterministic: a second run changes nothing.
+torch and numpy. Deterministic: a second run changes nothing.
 """
 import ast
 import contextlib
 import json
 import math
 import pathlib
+import runpy
 import sys
 import types
-from importlib.metadata import version
 from unittest import mock
 
 import numpy as np
 import torch
-from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 
 HERE = pathlib.Path(__file__).parent
 ROWS, COLS, GROUP = 32, 96, 32
@@ -62,9 +61,7 @@ def of(t, **tensors):
 def awq(root, t):
     scope = {"torch": torch, "get_best_device": lambda: "cpu"}
     pack, = functions(root / "awq/modules/linear/gemm.py", ["from_linear"], scope)
-    scope |= {"AWQ_REVERSE_ORDER": [0, 4, 1, 5, 2, 6, 3, 7]}
-    *_, dequantize = functions(root / "awq/utils/packing_utils.py",
-                               ["unpack_awq", "reverse_awq_order", "dequantize_gemm"], scope)
+    dequantize = runpy.run_path(str(root / "awq/utils/packing_utils.py"))["dequantize_gemm"]
     linear = types.SimpleNamespace(in_features=COLS, out_features=ROWS, bias=None,
                                    weight=types.SimpleNamespace(data=t.values, device="cpu"))
     make = lambda bits, group, cols, *_: types.SimpleNamespace(w_bit=bits, in_features=cols)
@@ -106,14 +103,6 @@ def gptq(root, t):
     return of(t, qweight=q.qweight, qzeros=q.qzeros, qzeros_v2=v2, scales=scales, g_idx=q.g_idx)
 
 
-def compressed_tensors(t):
-    packed = {"weight_packed": pack_to_int32(t.codes.to(torch.int8), t.bits)}
-    if t.zeros.any():
-        packed["weight_zero_point"] = pack_to_int32(t.zeros.to(torch.int8), t.bits, packed_dim=0)
-    shape = torch.tensor([ROWS, COLS], dtype=torch.int64)
-    return of(t, **packed, weight_shape=shape, weight_scale=t.scales.to(torch.bfloat16).view(torch.int16))
-
-
 def main():
     autoawq, gptqmodel = map(pathlib.Path, sys.argv[1:])
     generator = torch.Generator().manual_seed(4)
@@ -122,16 +111,12 @@ def main():
     above_zero = draw(4, False, generator, lowest_zero=1)
     golden = {
         "torch": torch.__version__,
-        "compressed-tensors": version("compressed-tensors"),
         "packages": [root.resolve().name for root in (autoawq, gptqmodel)],
         "awq": awq(autoawq, asymmetric),
         "awq symmetric": awq(autoawq, four),
         "gptq4": gptq(gptqmodel, four),
         "gptq8": gptq(gptqmodel, eight),
         "gptq4 asymmetric": gptq(gptqmodel, above_zero),
-        "w4a16": compressed_tensors(four),
-        "w8a16": compressed_tensors(eight),
-        "w4a16-asym": compressed_tensors(asymmetric),
     }
     (HERE / "int_formats.json").write_text(json.dumps(golden, indent=1) + "\n")
 

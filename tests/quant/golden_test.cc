@@ -2,9 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "quant/kernels/fp8.h"
@@ -12,6 +9,7 @@
 #include "quant/kernels/target.h"
 #include "quant/reference.h"
 #include "quant/scheme.h"
+#include "tests/quant/golden_file.h"
 #include "tests/quant/same_bits.h"
 
 namespace tessera {
@@ -19,12 +17,7 @@ namespace {
 
 template <class T>
 std::vector<T> Golden(const std::string& name) {
-  std::ifstream file(std::string(TESSERA_TEST_DIR) + "/golden/quant/" + name, std::ios::binary);
-  const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), {});
-  EXPECT_FALSE(bytes.empty()) << name;
-  std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
-  return values;
+  return GoldenFile<T>("quant/" + name);
 }
 
 // PyTorch keeps signs and payloads of NaNs; we have one.

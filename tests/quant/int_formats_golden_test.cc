@@ -1,5 +1,5 @@
-// Against the bytes that AutoAWQ, GPTQModel and compressed-tensors make of the same integers;
-// tests/golden/README.md says how they were asked.
+// Against the bytes that AutoAWQ and GPTQModel make of the same integers; tests/golden/README.md
+// says how they were asked.
 #include <gtest/gtest.h>
 
 #include <string>

@@ -63,15 +63,17 @@ void ExpectLayout(const Codes& codes, const Bytes& want,
 }
 
 TEST(PackKernel, NibblesLieAlongTheRowLowFirstOnEveryTarget) {
-  for (const uint8_t flip : {uint8_t{0}, uint8_t{8}}) {
+  using kernels::NibbleSign;
+  for (const NibbleSign sign : {NibbleSign::kTwosComplement, NibbleSign::kOffset8}) {
+    const auto flip = static_cast<uint8_t>(sign);
     for (size_t n = 0; n <= 300; ++n) {
       SCOPED_TRACE(testing::Message() << "n=" << n << " flip=" << int{flip});
       const Codes codes = RandomCodes(n, 4, 1);
       const auto layout = [](size_t, size_t col) { return 4 * col; };
       ExpectLayout(
           codes, Reference(codes, n, 4, flip, layout, (n + 1) / 2),
-          [&](const int8_t* in, std::byte* out) { kernels::PackNibbles(in, n, flip, out); },
-          [&](const std::byte* in, int8_t* out) { kernels::UnpackNibbles(in, n, flip, out); });
+          [&](const int8_t* in, std::byte* out) { kernels::PackNibbles(in, n, sign, out); },
+          [&](const std::byte* in, int8_t* out) { kernels::UnpackNibbles(in, n, sign, out); });
     }
   }
 }
@@ -92,10 +94,10 @@ TEST(PackKernel, ColumnsOfEightRowsMakeAWordOnEveryTarget) {
         ExpectLayout(
             codes, Reference(codes, cols, 4, 8, layout, stride * cols),
             [&](const int8_t* in, std::byte* out) {
-              kernels::PackColumns(in, rows, cols, order, 8, out, stride);
+              kernels::PackColumns(in, rows, cols, order, out, stride);
             },
             [&](const std::byte* in, int8_t* out) {
-              kernels::UnpackColumns(in, stride, rows, cols, order, 8, out);
+              kernels::UnpackColumns(in, stride, rows, cols, order, out);
             });
       }
     }
@@ -119,10 +121,10 @@ TEST(PackKernel, ColumnsOfOneRowMakeAWordOfTheTransposedOnEveryTarget) {
             codes,
             Reference(codes, cols, bits, flip, layout, (cols + per_word - 1) / per_word * stride),
             [&](const int8_t* in, std::byte* out) {
-              kernels::PackTransposed(in, rows, cols, bits, flip, out, stride);
+              kernels::PackTransposed(in, rows, cols, bits, out, stride);
             },
             [&](const std::byte* in, int8_t* out) {
-              kernels::UnpackTransposed(in, stride, rows, cols, bits, flip, out);
+              kernels::UnpackTransposed(in, stride, rows, cols, bits, out);
             });
       }
     }
@@ -136,8 +138,7 @@ TEST(PackKernel, WordsOfOtherRowsStayAsTheyAre) {
     SCOPED_TRACE(target.name());
     const ScopedTarget use(target);
     Bytes words(kCols * kStride, std::byte{0xEE});
-    kernels::PackColumns(codes.data(), kRows, kCols, kernels::kAwqOrder, 8, words.data() + 4,
-                         kStride);
+    kernels::PackColumns(codes.data(), kRows, kCols, kernels::kAwqOrder, words.data() + 4, kStride);
     for (size_t i = 0; i < words.size(); ++i) {
       if (i % kStride / 4 == 1) continue;
       ASSERT_EQ(words[i], std::byte{0xEE}) << i;

@@ -5,6 +5,7 @@
 #include "quant/scheme_ascend_int8.h"
 #include "quant/scheme_awq.h"
 #include "quant/scheme_gptq.h"
+#include "quant/scheme_int.h"
 #include "quant/scheme_int4_fp8.h"
 #include "tests/quant/int_values.h"
 
@@ -52,6 +53,24 @@ TEST(Repack, KeepsEveryCodeZeroPointAndScale) {
   ExpectLossless(*gptq8, *ascend);
   ExpectLossless(*ascend, *gptq8);
   ExpectLossless(*awq_row, *awq_row);
+}
+
+// Kimi-K2-Thinking's experts are compressed-tensors' INT4 in groups of 32.
+TEST(Repack, TakesCompressedTensorsToAwqAndGptqAndBack) {
+  const auto w4a16 = MakeCtPackedScheme({.group = 32}), w8a16 = MakeCtPackedScheme({.bits = 8});
+  const auto asymmetric = MakeCtPackedScheme({.symmetric = false});
+  const auto w8a8 = MakeCtInt8Scheme(Search::kMse), channel = MakeInt8ChannelScheme(Search::kMse);
+  const auto gptq4 = MakeGptqScheme({.group = 32}), gptq8 = MakeGptqScheme({.bits = 8});
+  ExpectLossless(*w4a16, *gptq4);
+  ExpectLossless(*w4a16, *MakeAwqScheme({.group = 32}));
+  ExpectLossless(*gptq4, *w4a16);
+  ExpectLossless(*w8a16, *gptq8);
+  ExpectLossless(*gptq8, *w8a16);
+  ExpectLossless(*asymmetric, *MakeAwqScheme({}));
+  ExpectLossless(*MakeAwqScheme({}), *asymmetric);
+  ExpectLossless(*w8a8, *MakeAscendInt8Scheme(Search::kMse));
+  ExpectLossless(*channel, *MakeCtPackedScheme({.bits = 8, .group = 0}));
+  EXPECT_TRUE(Refused(*MakeInt8BlockScheme(Search::kMse), *w8a16)) << "blocks of rows";
 }
 
 TEST(Repack, IsRefusedWhereIntegersMeanSomethingElse) {

@@ -277,6 +277,44 @@ TEST(Awq, RowsThatLeaveAWordUnfilledAreRead) {
   EXPECT_TRUE(std::ranges::equal(got.scales, std::span(values.scales).first(12)));
 }
 
+std::vector<Bytes> Encoded(const IntScheme& scheme, const std::vector<float>& in, uint64_t rows,
+                           uint64_t cols) {
+  auto parts = PartsFor(scheme, rows, cols, {0, rows});
+  ValueStats stats;
+  scheme.EncodeRows(in.data(), rows, cols, {0, rows}, Spans<std::byte>(parts), stats);
+  EXPECT_EQ(stats.not_finite, 0u);
+  return parts;
+}
+
+// Engines that compute in BF16 round a scale to it: those that are searched stay what they are.
+TEST(VendorSchemes, SearchedScalesAreNumbersOfBf16) {
+  constexpr uint64_t kRows = 16, kCols = 1024;
+  std::mt19937 random(9);
+  std::vector<float> in(kRows * kCols);
+  for (size_t i = 0; i < in.size(); ++i) {
+    // Down to where F16's scales are subnormal.
+    const float magnitude = std::ldexp(1.0f, -static_cast<int>(i / kCols));
+    in[i] = std::normal_distribution<float>(0, magnitude / 16)(random);
+  }
+  const auto bf16_scales = [&](const IntScheme& scheme) {
+    auto parts = Encoded(scheme, in, kRows, kCols);
+    ValueStats stats;
+    const IntValues values = Unpacked(scheme, parts, kRows, kCols, stats);
+    return std::ranges::count_if(values.scales, [](float x) {
+      return x == reference::DecodeBf16(reference::RoundToBf16(x));
+    });
+  };
+  constexpr auto kScales = static_cast<ptrdiff_t>(kRows * kCols / 128);
+  EXPECT_EQ(bf16_scales(*MakeAwqScheme({})), kScales);
+  EXPECT_EQ(bf16_scales(*MakeGptqScheme({})), kScales);
+  EXPECT_EQ(bf16_scales(*MakeGptqScheme({.bits = 8})), kScales);
+  EXPECT_EQ(bf16_scales(*MakeInt4Fp8Scheme({})), kScales);
+  EXPECT_EQ(bf16_scales(*MakeInt4Fp8Scheme({.search = Search::kMseSigned})), kScales);
+  // Upstream's are what they are.
+  EXPECT_LT(bf16_scales(*MakeAwqScheme({.search = Search::kAbsMax})), kScales);
+  EXPECT_LT(bf16_scales(*MakeInt4Fp8Scheme({.search = Search::kAbsMax})), kScales);
+}
+
 // Values, as the formats' sources give them: (code - zero) * scale.
 TEST(VendorSchemes, DecodedValuesAreCodesLessZerosTimesScales) {
   constexpr uint64_t kRows = 16, kCols = 128;

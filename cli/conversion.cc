@@ -81,9 +81,11 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
     terminal.PrintJson(std::move(json));
     return;
   }
-  const std::string out = options.request.out.string();
+  std::string out = options.request.out.string();
+  if (options.request.split) out += " and " + options.request.split->string();
   if (outcome.already_done) {
-    terminal.Print(out + " is already complete: nothing to do\n");
+    terminal.Print(out + (options.request.split ? " are" : " is") +
+                   " already complete: nothing to do\n");
     return;
   }
   terminal.Print((options.run.rehearse ? "rehearsed " : out + ": ") +
@@ -163,14 +165,7 @@ Result<uint64_t> ParseBytes(const std::string& option, const std::string& text) 
                   .Expected("a positive number with an optional unit, such as 256MiB or 5GB"));
 }
 
-void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
-  verb.add_option("IN", o.request.in, "Checkpoint: a folder, an index, or one .safetensors file")
-      ->required();
-  verb.add_option("OUT", o.request.out, "Folder to write; made if it is not there")->required();
-  verb.add_option("--mtp", o.mtp, "MTP module: keep, drop or only; default: keep, with --mp drop");
-  verb.add_option("--mp", o.request.mp, "Cut for N model-parallel ranks of DeepSeek's demo")
-      ->check(CLI::Range(1, 65536));
-  verb.add_option("--names", o.names, "hf, or deepseek (with --mp, and its default)");
+void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
   verb.add_option("--threads", o.run.threads, "Computing threads; default: the cores it may use")
       ->check(CLI::Range(1, 1024));
@@ -185,6 +180,17 @@ void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
       ->group(kMore);
   verb.add_flag("--force", o.request.force, "Replace an OUT that tessera wrote, nothing else")
       ->group(kMore);
+}
+
+void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
+  verb.add_option("IN", o.request.in, "Checkpoint: a folder, an index, or one .safetensors file")
+      ->required();
+  verb.add_option("OUT", o.request.out, "Folder to write; made if it is not there")->required();
+  verb.add_option("--mtp", o.mtp, "MTP module: keep, drop or only; default: keep, with --mp drop");
+  verb.add_option("--mp", o.request.mp, "Cut for N model-parallel ranks of DeepSeek's demo")
+      ->check(CLI::Range(1, 65536));
+  verb.add_option("--names", o.names, "hf, or deepseek (with --mp, and its default)");
+  AddRunOptions(verb, o);
 }
 
 Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal) {
@@ -208,7 +214,7 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   TESSERA_ASSIGN(const Plan plan, MakePlan(options.request));
   TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan, options.run));
   if (options.dry_run) {
-    TESSERA_TRY(CheckApart(options.request.out, plan));
+    TESSERA_TRY(CheckApart(options.request.Outputs(), plan));
     PrintPlan(plan, buffers, terminal);
     return Outcome::kDone;
   }

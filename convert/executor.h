@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "convert/output_dir.h"
+#include "convert/output_folders.h"
 #include "convert/plan.h"
 #include "convert/request.h"
 #include "formats/result.h"
@@ -30,9 +30,9 @@ struct Buffers {
 // kMemoryBudget, naming the least that would do, if not even one tile fits.
 Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options);
 
-// Without `dir` the output is computed and discarded. Tiles that dir's journal records are not made
+// Without `out` the output is computed and discarded. Tiles that its journal records are not made
 // again.
-Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputDir* dir,
+Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputFolders* out,
                           WorkCounters& counters);
 
 }  // namespace tessera

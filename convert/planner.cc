@@ -7,6 +7,8 @@
 
 #include "convert/config_edit.h"
 #include "convert/decision.h"
+#include "convert/ledger.h"
+#include "convert/mtp_split.h"
 #include "convert/output_layout.h"
 #include "convert/rank_layout.h"
 #include "convert/source.h"
@@ -16,8 +18,6 @@
 
 namespace tessera {
 namespace {
-
-constexpr std::string_view kIndexName = "model.safetensors.index.json";
 
 // A row of a matrix longer than this is not worth cutting tiles by.
 constexpr uint64_t kMaxCopiedRow = kTileBytes / 8;
@@ -44,12 +44,19 @@ class Planner {
     TESSERA_TRY(OpenSources());
     TESSERA_TRY(DecideAll());
     if (ranked()) TESSERA_TRY(CheckRanks());
-    plan_.source_actions.assign(source_.checkpoint->tensors().size(), Action::kCopied);
+    for (uint32_t input = 0; input < plan_.inputs; ++input) {
+      fates_.emplace_back(plan_.sources[input]->tensors().size());
+    }
     for (const Decision& decision : decisions_) TESSERA_TRY(Add(decision));
     TESSERA_TRY(Place());
-    Count();
     DescribeRequest();
+    plan_.folders.emplace_back();
     ChooseSideFiles();
+    if (request_.split) {
+      TESSERA_ASSIGN(PlanFolder module, ModuleFolder(source_, request_.split_for));
+      plan_.folders.push_back(std::move(module));
+    }
+    Count();
     TESSERA_TRY(EditConfigText());
     plan_.hash = HashPlan(plan_);
     return std::move(plan_);
@@ -136,14 +143,14 @@ class Planner {
     const bool elsewhere = BelongsToOtherRanks(decision.role);
     const bool dropped = decision.by == Action::kDropped || elsewhere;
     for (size_t part = 0; part < weight.parts.size(); ++part) {
-      Action action = dropped ? Action::kDropped : decision.by;
-      if (part > 0 && decision.to != nullptr && !dropped) action = Action::kFolded;
-      plan_.source_actions[source_.checkpoint->IndexOf(*weight.parts[part])] = action;
+      Fate fate{.action = dropped ? Action::kDropped : decision.by,
+                .rule = elsewhere ? "other-ranks" : decision.rule,
+                .folder = FolderOf(decision.role)};
+      if (part > 0 && decision.to != nullptr && !dropped) fate.action = Action::kFolded;
+      const SourceRef ref = Ref(*weight.parts[part]);
+      fates_[ref.checkpoint][ref.tensor] = fate;
     }
-    if (dropped) {
-      CountDropped(elsewhere ? "other-ranks" : decision.rule, weight.parts.size());
-      return {};
-    }
+    if (dropped) return {};
     ++unit_;
     if (decision.to != nullptr) return AddTranscode(decision);
     for (const TensorExtent* part : weight.parts) TESSERA_TRY(AddCopy(*part));
@@ -160,13 +167,8 @@ class Planner {
     return OwnerOf(role, source_.spec->n_routed_experts, request_.mp);
   }
 
-  void CountDropped(std::string_view rule, uint64_t tensors) {
-    const auto it = std::ranges::find(plan_.rules, rule, &DropRule::rule);
-    if (it != plan_.rules.end()) {
-      it->tensors += tensors;
-    } else {
-      plan_.rules.push_back({std::string(rule), tensors});
-    }
+  uint32_t FolderOf(const TensorRole& role) const {
+    return request_.split && source_.spec->IsMtp(role) ? 1 : 0;
   }
 
   SourceRef Ref(const TensorExtent& extent) const {
@@ -258,7 +260,12 @@ class Planner {
                   .tiles = 0,
                   .first_digest = 0};
     if (!ranked()) {
-      AddDestination(step, d, {whole, by, home.shard, home.offset, unit_});
+      UnplacedTensor tensor{whole, by, home.shard, home.offset, unit_, FolderOf(role)};
+      if (tensor.folder == 1) {
+        const std::string name = NameInModule(*source_.spec, role, request_.split_for);
+        TESSERA_ASSIGN(tensor.info, TensorInfo::Make(name, whole.dtype(), whole.shape()));
+      }
+      AddDestination(step, d, std::move(tensor));
       return {};
     }
     const Cut cut = CutOf(role);
@@ -277,7 +284,7 @@ class Planner {
       TESSERA_ASSIGN(TensorInfo info,
                      TensorInfo::Make(source_.spec->NameOf(role, NameStyle::kDeepSeek),
                                       whole.dtype(), std::move(shape)));
-      AddDestination(step, d, {std::move(info), by, i, 0, unit_});
+      AddDestination(step, d, {std::move(info), by, i, 0, unit_, 0});
     }
     return {};
   }
@@ -289,9 +296,12 @@ class Planner {
   }
 
   Result<void> Place() {
-    TESSERA_ASSIGN(OutputLayout layout, ranked() ? LayOutRanks(unplaced_, ranks_, request_.mp)
-                                                 : LayOut(unplaced_, source_.checkpoint->shards(),
-                                                          ShardSize(), SafetensorsContainer()));
+    const std::span<const Shard> shards = source_.checkpoint->shards();
+    TESSERA_ASSIGN(OutputLayout layout,
+                   ranked() ? LayOutRanks(unplaced_, ranks_, request_.mp)
+                   : request_.split
+                       ? LayOutSplit(unplaced_, shards, ShardSize(), request_.split_for)
+                       : LayOut(unplaced_, shards, ShardSize(), SafetensorsContainer()));
     plan_.files = std::move(layout.files);
     plan_.tensors = std::move(layout.tensors);
     for (Step& step : plan_.steps) {
@@ -311,7 +321,7 @@ class Planner {
         plan_.digests += d.tiles;
       }
     }
-    for (const Action action : plan_.source_actions) ++plan_.ledger[action];
+    for (const std::vector<Fate>& fates : fates_) CountFates(fates, plan_);
     for (const PlanTensor& tensor : plan_.tensors) plan_.payload_bytes += tensor.info.bytes();
     for (const PlanFile& file : plan_.files) plan_.file_bytes += file.bytes;
     plan_.saturate = request_.saturate;
@@ -319,7 +329,8 @@ class Planner {
 
   void DescribeRequest() {
     auto& request = plan_.request;
-    request.emplace_back("mtp", Name(request_.mtp));
+    request.emplace_back("mtp", request_.split ? "split" : Name(request_.mtp));
+    if (request_.split) request.emplace_back("for", Name(request_.split_for));
     request.emplace_back("to", Name(request_.to));
     if (request_.saturate) request.emplace_back("saturate", "true");
     if (request_.to == CastTo::kFp8) {
@@ -346,10 +357,11 @@ class Planner {
 
   // The demo reads its own config and a tokenizer; a Hugging Face folder keeps everything.
   void ChooseSideFiles() {
+    PlanFolder& folder = plan_.folders[0];
     for (const std::string& name : source_.checkpoint->side_files()) {
-      if (!ranked() || name.find("token") != std::string::npos) plan_.side_files.push_back(name);
+      if (!ranked() || name.find("token") != std::string::npos) folder.side_files.push_back(name);
     }
-    if (!ranked()) plan_.index_name = kIndexName;
+    if (!ranked()) folder.index_name = kIndexName;
   }
 
   Result<void> EditConfigText() {
@@ -359,18 +371,18 @@ class Planner {
       const bool ue8m0 = request_.to == CastTo::kFp8 ? request_.scale_format == ScaleFormat::kUe8m0
                                                      : source_.quant.ue8m0;
       TESSERA_ASSIGN(const Json demo, DemoConfig(source_.config, *source_.spec, fp8, ue8m0));
-      plan_.config = RenderJson(demo);
+      plan_.folders[0].config = RenderJson(demo);
       return {};
     }
     ConfigEdits edits;
     edits.set_quantization = request_.to != CastTo::kStored;
     const bool cast = plan_.ledger[Action::kCast] + plan_.ledger[Action::kDequantized] > 0;
     if (cast) edits.dtype = ConfigDtype(request_.to);
-    edits.without_mtp = request_.mtp == MtpMode::kDrop;
+    edits.without_mtp = request_.mtp == MtpMode::kDrop || request_.split;
     if (request_.to == CastTo::kFp8) {
       edits.quantization = scales_ ? scales_->config.at("quantization_config") : Fp8Config();
     }
-    plan_.config = RenderJson(EditConfig(std::move(source_.config), edits));
+    plan_.folders[0].config = RenderJson(EditConfig(std::move(source_.config), edits));
     return {};
   }
 
@@ -386,7 +398,8 @@ class Planner {
   Source source_;
   std::optional<Source> scales_;
   std::vector<Decision> decisions_;
-  std::vector<uint32_t> ranks_;  // that are written; empty unless ranked
+  std::vector<std::vector<Fate>> fates_;  // by input, of its tensors
+  std::vector<uint32_t> ranks_;           // that are written; empty unless ranked
   std::vector<UnplacedTensor> unplaced_;
   uint64_t unit_ = 0;
 };
@@ -419,6 +432,26 @@ std::string_view Name(MtpMode mode) {
       return "only";
   }
   return "keep";
+}
+
+std::string_view Name(ModuleFor engine) {
+  switch (engine) {
+    case ModuleFor::kAny:
+      return "any";
+    case ModuleFor::kSglang:
+      return "sglang";
+    case ModuleFor::kVllm:
+      return "vllm";
+    case ModuleFor::kDeepSeek:
+      return "deepseek";
+  }
+  return "any";
+}
+
+std::vector<std::filesystem::path> Request::Outputs() const {
+  std::vector<std::filesystem::path> outputs = {out};
+  if (split) outputs.push_back(*split);
+  return outputs;
 }
 
 Result<Plan> MakePlan(const Request& request) { return Planner(request).Run(); }

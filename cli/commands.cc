@@ -7,6 +7,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddCast(app, session);
   AddReshard(app, session);
   AddSplitMtp(app, session);
+  AddJoinMtp(app, session);
   AddVerify(app, session);
   AddSynth(app, session);
   AddVersion(app, session);

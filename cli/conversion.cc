@@ -48,17 +48,42 @@ std::string LedgerText(const Plan& plan) {
   return text;
 }
 
-void PrintPlan(const Plan& plan, const Buffers& buffers, Terminal& terminal) {
+void NoteCopies(const Plan& plan, Terminal& terminal) {
+  if (plan.mtp_copies.empty()) {
+    terminal.Note("--dedup-mtp has no effect: no copies of embedding or head are to be written");
+  }
+  for (const MtpCopy& copy : plan.mtp_copies) {
+    if (copy.equal) continue;
+    terminal.Note(copy.name + " is kept: " +
+                  (copy.original.empty() ? "the main model's is not here to compare it with"
+                                         : "it is not the same as " + copy.original));
+  }
+}
+
+// Which copies --dedup-mtp dropped, and which it kept.
+SortedJson CopiesJson(const Plan& plan) {
+  SortedJson dropped = SortedJson::array(), kept = SortedJson::array();
+  for (const MtpCopy& copy : plan.mtp_copies) (copy.equal ? dropped : kept).push_back(copy.name);
+  return {{"dropped", dropped}, {"kept", kept}};
+}
+
+void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers& buffers,
+               Terminal& terminal) {
   if (terminal.json) {
     SortedJson json = PlanJson(plan);
+    if (options.request.dedup_mtp) json["mtp_duplicates"] = CopiesJson(plan);
     json["peak_memory"] = buffers.bytes();
     terminal.PrintJson(std::move(json));
     return;
   }
-  const Checkpoint& source = *plan.sources[0];
-  terminal.Print("source   " + Plural(source.tensors().size(), "tensor") + " in " +
-                 Plural(source.shards().size(), "shard") + ", " +
-                 HumanBytes(source.payload_bytes()) + "\n");
+  uint64_t tensors = 0, shards = 0, bytes = 0;
+  for (const auto& source : std::span(plan.sources).first(plan.inputs)) {
+    tensors += source->tensors().size();
+    shards += source->shards().size();
+    bytes += source->payload_bytes();
+  }
+  terminal.Print("source   " + Plural(tensors, "tensor") + " in " + Plural(shards, "shard") + ", " +
+                 HumanBytes(bytes) + "\n");
   terminal.Print("output   " + Plural(plan.tensors.size(), "tensor") + " in " +
                  Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) + " (" +
                  Grouped(plan.payload_bytes) + " bytes)\n");
@@ -71,6 +96,7 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
                double seconds, Terminal& terminal) {
   if (terminal.json) {
     SortedJson json = PlanJson(plan);
+    if (options.request.dedup_mtp) json["mtp_duplicates"] = CopiesJson(plan);
     json["peak_memory"] = PeakMemory();
     json["seconds"] = seconds;
     json["read_bytes"] = outcome.execution.read_bytes;
@@ -165,6 +191,13 @@ Result<uint64_t> ParseBytes(const std::string& option, const std::string& text) 
                   .Expected("a positive number with an optional unit, such as 256MiB or 5GB"));
 }
 
+void AddInput(CLI::App& verb, ConversionOptions& o) {
+  verb.add_option("IN", o.request.in, "Checkpoint: a folder, an index, or one .safetensors file")
+      ->required();
+  verb.add_option("--config", o.request.config, "A config.json to use instead of IN's")
+      ->group(kMore);
+}
+
 void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
   verb.add_option("--threads", o.run.threads, "Computing threads; default: the cores it may use")
@@ -174,7 +207,8 @@ void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_flag("--rehearse", o.run.rehearse, "Do everything, discard the output");
   verb.add_flag("--sha256", o.request.sha256, "Record whole-file SHA-256 in the manifest")
       ->group(kMore);
-  verb.add_option("--config", o.request.config, "A config.json to use instead of IN's")
+  verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
+                "Drop the MTP module's embedding and head where they are copies")
       ->group(kMore);
   verb.add_flag("--no-index", o.request.no_index, "Accept several shards without an index")
       ->group(kMore);
@@ -183,8 +217,7 @@ void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
 }
 
 void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
-  verb.add_option("IN", o.request.in, "Checkpoint: a folder, an index, or one .safetensors file")
-      ->required();
+  AddInput(verb, o);
   verb.add_option("OUT", o.request.out, "Folder to write; made if it is not there")->required();
   verb.add_option("--mtp", o.mtp, "MTP module: keep, drop or only; default: keep, with --mp drop");
   verb.add_option("--mp", o.request.mp, "Cut for N model-parallel ranks of DeepSeek's demo")
@@ -211,11 +244,13 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   }
   options.run.signal = &WatchSignals();
   const Clock::time_point start = Clock::now();
-  TESSERA_ASSIGN(const Plan plan, MakePlan(options.request));
+  TESSERA_ASSIGN(const Plan plan,
+                 MakePlan(options.request, [&] { return options.run.CheckStop(); }));
+  if (options.request.dedup_mtp) NoteCopies(plan, terminal);
   TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan, options.run));
   if (options.dry_run) {
     TESSERA_TRY(CheckApart(options.request.Outputs(), plan));
-    PrintPlan(plan, buffers, terminal);
+    PrintPlan(options, plan, buffers, terminal);
     return Outcome::kDone;
   }
   WorkCounters counters;

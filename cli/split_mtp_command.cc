@@ -43,9 +43,7 @@ void AddSplitMtp(CLI::App& app, Session& session) {
       "names.");
   auto options = std::make_shared<SplitMtpOptions>();
   options->verb = "split-mtp";
-  verb.add_option("IN", options->request.in,
-                  "Checkpoint: a folder, an index, or one .safetensors file")
-      ->required();
+  AddInput(verb, *options);
   verb.add_option("--main", options->request.out, "Folder to write the main model to")->required();
   verb.add_option("--mtp", options->module, "Folder to write the module to")->required();
   verb.add_option("--for", options->engine, "Form of the module: sglang, vllm or deepseek");

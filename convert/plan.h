@@ -90,6 +90,13 @@ struct Step {
   RowRange TileRows(uint64_t tile) const;
 };
 
+// The MTP module's own embedding or head, as --dedup-mtp found it.
+struct MtpCopy {
+  std::string name;
+  std::string original;  // the main model's; empty: it is not there
+  bool equal = false;    // and so dropped
+};
+
 struct Plan {
   std::vector<std::shared_ptr<const Checkpoint>> sources;
   uint32_t inputs = 1;  // the first ones are converted, others only lend their scales
@@ -104,6 +111,7 @@ struct Plan {
 
   Ledger ledger;  // of all inputs and folders
   std::vector<DropRule> rules;
+  std::vector<MtpCopy> mtp_copies;                           // with --dedup-mtp
   std::vector<std::pair<std::string, std::string>> request;  // what shapes bytes, by key
 
   uint64_t payload_bytes = 0;  // of all tensors

@@ -8,6 +8,8 @@
 #include "convert/config_edit.h"
 #include "convert/decision.h"
 #include "convert/ledger.h"
+#include "convert/mtp_duplicates.h"
+#include "convert/mtp_join.h"
 #include "convert/mtp_split.h"
 #include "convert/output_layout.h"
 #include "convert/rank_layout.h"
@@ -38,7 +40,7 @@ std::string_view ConfigDtype(CastTo to) {
 
 class Planner {
  public:
-  explicit Planner(const Request& request) : request_(request) {}
+  Planner(const Request& request, const StopCheck& check) : request_(request), check_(check) {}
 
   Result<Plan> Run() {
     TESSERA_TRY(OpenSources());
@@ -73,11 +75,27 @@ class Planner {
     options.config.reset();
     plan_.sources = {source_.checkpoint};
     plan_.storage = {source_.storage};
+    shards_.assign(source_.checkpoint->shards().begin(), source_.checkpoint->shards().end());
+    if (request_.module) TESSERA_TRY(Join(options));
     if (request_.scales_from) {
       TESSERA_ASSIGN(scales_, OpenSource(*request_.scales_from, options));
       plan_.sources.push_back(scales_->checkpoint);
       plan_.storage.push_back(scales_->storage);
     }
+    return {};
+  }
+
+  // From here on the source is the whole model, of two checkpoints.
+  Result<void> Join(const CheckpointOptions& options) {
+    TESSERA_ASSIGN(const Source module, OpenModule(*request_.module, source_, options));
+    plan_.sources.push_back(module.checkpoint);
+    plan_.storage.push_back(module.storage);
+    plan_.inputs = 2;
+    first_shard_.push_back(static_cast<uint32_t>(shards_.size()));
+    shards_ = JoinShards(shards_, module.checkpoint->shards());
+    source_.spec = module.spec;
+    source_.config = module.config;
+    source_.coverage = Coverage::kWhole;
     return {};
   }
 
@@ -92,9 +110,15 @@ class Planner {
     TESSERA_ASSIGN(const Decider decider,
                    Decider::Make(request_, source_, scales_ ? &*scales_ : nullptr));
     if (decider.target()) plan_.schemes.push_back(decider.target());
-    for (const StoredWeight& weight : source_.storage->weights()) {
-      TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
-      decisions_.push_back(decision);
+    for (uint32_t input = 0; input < plan_.inputs; ++input) {
+      for (const StoredWeight& weight : plan_.storage[input]->weights()) {
+        TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
+        decision.input = input;
+        decisions_.push_back(decision);
+      }
+    }
+    if (request_.dedup_mtp) {
+      TESSERA_ASSIGN(plan_.mtp_copies, DropMtpDuplicates(plan_.sources, decisions_, check_));
     }
     const std::vector<std::pair<TensorRole, size_t>> released = ReleasedOrder();
     std::ranges::sort(decisions_, {}, [&](const Decision& d) {
@@ -102,7 +126,8 @@ class Planner {
       const auto place =
           std::ranges::lower_bound(released, d.role, {}, &std::pair<TensorRole, size_t>::first);
       const bool placed = place != released.end() && place->first == d.role;
-      return std::tuple(placed ? place->second : released.size(), main.shard, main.offset,
+      return std::tuple(placed ? place->second : released.size(),
+                        first_shard_[d.input] + main.shard, main.offset,
                         std::string_view(main.info.name()));
     });
     return {};
@@ -140,6 +165,7 @@ class Planner {
 
   Result<void> Add(const Decision& decision) {
     const StoredWeight& weight = *decision.weight;
+    input_ = decision.input;
     const bool elsewhere = BelongsToOtherRanks(decision.role);
     const bool dropped = decision.by == Action::kDropped || elsewhere;
     for (size_t part = 0; part < weight.parts.size(); ++part) {
@@ -172,7 +198,7 @@ class Planner {
   }
 
   SourceRef Ref(const TensorExtent& extent) const {
-    return {.checkpoint = 0, .tensor = source_.checkpoint->IndexOf(extent)};
+    return {.checkpoint = input_, .tensor = plan_.sources[input_]->IndexOf(extent)};
   }
 
   Result<void> AddCopy(const TensorExtent& extent) {
@@ -260,7 +286,8 @@ class Planner {
                   .tiles = 0,
                   .first_digest = 0};
     if (!ranked()) {
-      UnplacedTensor tensor{whole, by, home.shard, home.offset, unit_, FolderOf(role)};
+      const uint32_t shard = first_shard_[input_] + home.shard;
+      UnplacedTensor tensor{whole, by, shard, home.offset, unit_, FolderOf(role)};
       if (tensor.folder == 1) {
         const std::string name = NameInModule(*source_.spec, role, request_.split_for);
         TESSERA_ASSIGN(tensor.info, TensorInfo::Make(name, whole.dtype(), whole.shape()));
@@ -296,12 +323,11 @@ class Planner {
   }
 
   Result<void> Place() {
-    const std::span<const Shard> shards = source_.checkpoint->shards();
     TESSERA_ASSIGN(OutputLayout layout,
                    ranked() ? LayOutRanks(unplaced_, ranks_, request_.mp)
                    : request_.split
-                       ? LayOutSplit(unplaced_, shards, ShardSize(), request_.split_for)
-                       : LayOut(unplaced_, shards, ShardSize(), SafetensorsContainer()));
+                       ? LayOutSplit(unplaced_, shards_, ShardSize(), request_.split_for)
+                       : LayOut(unplaced_, shards_, ShardSize(), SafetensorsContainer()));
     plan_.files = std::move(layout.files);
     plan_.tensors = std::move(layout.tensors);
     for (Step& step : plan_.steps) {
@@ -340,6 +366,12 @@ class Planner {
     if (scales_) {
       request.emplace_back("scales_from", ToHex(scales_->checkpoint->fingerprint()));
     }
+    if (request_.module) request.emplace_back("module", ToHex(plan_.sources[1]->fingerprint()));
+    std::string copies;
+    for (const MtpCopy& copy : plan_.mtp_copies) {
+      copies += (copies.empty() ? "" : " ") + copy.name + (copy.equal ? "=dropped" : "=kept");
+    }
+    if (!copies.empty()) request.emplace_back("dedup_mtp", copies);
     if (request_.sha256) request.emplace_back("sha256", "true");
     if (ShardSize() != 0) {
       request.emplace_back("shard_size", std::to_string(ShardSize()));
@@ -394,12 +426,16 @@ class Planner {
   }
 
   const Request& request_;
+  const StopCheck& check_;
   Plan plan_;
   Source source_;
   std::optional<Source> scales_;
   std::vector<Decision> decisions_;
-  std::vector<std::vector<Fate>> fates_;  // by input, of its tensors
-  std::vector<uint32_t> ranks_;           // that are written; empty unless ranked
+  std::vector<Shard> shards_;                // of all inputs
+  std::vector<uint32_t> first_shard_ = {0};  // by input, where its shards begin
+  uint32_t input_ = 0;                       // of the decision that is being added
+  std::vector<std::vector<Fate>> fates_;     // by input, of its tensors
+  std::vector<uint32_t> ranks_;              // that are written; empty unless ranked
   std::vector<UnplacedTensor> unplaced_;
   uint64_t unit_ = 0;
 };
@@ -454,6 +490,8 @@ std::vector<std::filesystem::path> Request::Outputs() const {
   return outputs;
 }
 
-Result<Plan> MakePlan(const Request& request) { return Planner(request).Run(); }
+Result<Plan> MakePlan(const Request& request, const StopCheck& check) {
+  return Planner(request, check).Run();
+}
 
 }  // namespace tessera

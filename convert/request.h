@@ -35,6 +35,8 @@ struct Request {
   MtpMode mtp = MtpMode::kKeep;
   std::optional<std::filesystem::path> split;  // the MTP module goes here, the rest to `out`
   ModuleFor split_for = ModuleFor::kAny;
+  std::optional<std::filesystem::path> module;  // this MTP module joins the model of `in`
+  bool dedup_mtp = false;   // drop the module's embedding and head where they are copies
   uint64_t shard_size = 0;  // 0: shards as in the source
   uint32_t mp = 0;          // 0: not cut; else model-parallel ranks as DeepSeek's demo loads them
   std::vector<uint32_t> ranks;  // with mp: only these, rising; empty: all

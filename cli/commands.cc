@@ -6,6 +6,8 @@ void AddCommands(CLI::App& app, Session& session) {
   AddInspect(app, session);
   AddCast(app, session);
   AddReshard(app, session);
+  AddSplitMtp(app, session);
+  AddJoinMtp(app, session);
   AddQuantize(app, session);
   AddVerify(app, session);
   AddSchemes(app, session);

@@ -68,17 +68,42 @@ std::string LedgerText(const Plan& plan) {
   return text;
 }
 
-void PrintPlan(const Plan& plan, const Buffers& buffers, Terminal& terminal) {
+void NoteCopies(const Plan& plan, Terminal& terminal) {
+  if (plan.mtp_copies.empty()) {
+    terminal.Note("--dedup-mtp has no effect: no copies of embedding or head are to be written");
+  }
+  for (const MtpCopy& copy : plan.mtp_copies) {
+    if (copy.equal) continue;
+    terminal.Note(copy.name + " is kept: " +
+                  (copy.original.empty() ? "the main model's is not here to compare it with"
+                                         : "it is not the same as " + copy.original));
+  }
+}
+
+// Which copies --dedup-mtp dropped, and which it kept.
+SortedJson CopiesJson(const Plan& plan) {
+  SortedJson dropped = SortedJson::array(), kept = SortedJson::array();
+  for (const MtpCopy& copy : plan.mtp_copies) (copy.equal ? dropped : kept).push_back(copy.name);
+  return {{"dropped", dropped}, {"kept", kept}};
+}
+
+void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers& buffers,
+               Terminal& terminal) {
   if (terminal.json) {
     SortedJson json = PlanJson(plan);
+    if (options.request.dedup_mtp) json["mtp_duplicates"] = CopiesJson(plan);
     json["peak_memory"] = buffers.bytes();
     terminal.PrintJson(std::move(json));
     return;
   }
-  const Checkpoint& source = *plan.sources[0];
-  terminal.Print("source   " + Plural(source.tensors().size(), "tensor") + " in " +
-                 Plural(source.shards().size(), "shard") + ", " +
-                 HumanBytes(source.payload_bytes()) + "\n");
+  uint64_t tensors = 0, shards = 0, bytes = 0;
+  for (const auto& source : std::span(plan.sources).first(plan.inputs)) {
+    tensors += source->tensors().size();
+    shards += source->shards().size();
+    bytes += source->payload_bytes();
+  }
+  terminal.Print("source   " + Plural(tensors, "tensor") + " in " + Plural(shards, "shard") + ", " +
+                 HumanBytes(bytes) + "\n");
   terminal.Print("output   " + Plural(plan.tensors.size(), "tensor") + " in " +
                  Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) + " (" +
                  Grouped(plan.payload_bytes) + " bytes)\n");
@@ -91,6 +116,7 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
                double seconds, Terminal& terminal) {
   if (terminal.json) {
     SortedJson json = PlanJson(plan);
+    if (options.request.dedup_mtp) json["mtp_duplicates"] = CopiesJson(plan);
     json["peak_memory"] = PeakMemory();
     json["seconds"] = seconds;
     json["read_bytes"] = outcome.execution.read_bytes;
@@ -102,9 +128,11 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
     terminal.PrintJson(std::move(json));
     return;
   }
-  const std::string out = options.request.out.string();
+  std::string out = options.request.out.string();
+  if (options.request.split) out += " and " + options.request.split->string();
   if (outcome.already_done) {
-    terminal.Print(out + " is already complete: nothing to do\n");
+    terminal.Print(out + (options.request.split ? " are" : " is") +
+                   " already complete: nothing to do\n");
     return;
   }
   terminal.Print((options.run.rehearse ? "rehearsed " : out + ": ") +
@@ -189,14 +217,14 @@ Result<uint64_t> ParseBytes(const std::string& option, const std::string& text) 
                   .Expected("a positive number with an optional unit, such as 256MiB or 5GB"));
 }
 
-void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
+void AddInput(CLI::App& verb, ConversionOptions& o) {
   verb.add_option("IN", o.request.in, "Checkpoint: a folder, an index, or one .safetensors file")
       ->required();
-  verb.add_option("OUT", o.request.out, "Folder to write; made if it is not there")->required();
-  verb.add_option("--mtp", o.mtp, "MTP module: keep, drop or only; default: keep, with --mp drop");
-  verb.add_option("--mp", o.request.mp, "Cut for N model-parallel ranks of DeepSeek's demo")
-      ->check(CLI::Range(1, 65536));
-  verb.add_option("--names", o.names, "hf, or deepseek (with --mp, and its default)");
+  verb.add_option("--config", o.request.config, "A config.json to use instead of IN's")
+      ->group(kMore);
+}
+
+void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
   verb.add_option("--threads", o.run.threads, "Computing threads; default: the cores it may use")
       ->check(CLI::Range(1, 1024));
@@ -205,12 +233,23 @@ void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_flag("--rehearse", o.run.rehearse, "Do everything, discard the output");
   verb.add_flag("--sha256", o.request.sha256, "Record whole-file SHA-256 in the manifest")
       ->group(kMore);
-  verb.add_option("--config", o.request.config, "A config.json to use instead of IN's")
+  verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
+                "Drop the MTP module's embedding and head where they are copies")
       ->group(kMore);
   verb.add_flag("--no-index", o.request.no_index, "Accept several shards without an index")
       ->group(kMore);
   verb.add_flag("--force", o.request.force, "Replace an OUT that tessera wrote, nothing else")
       ->group(kMore);
+}
+
+void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
+  AddInput(verb, o);
+  verb.add_option("OUT", o.request.out, "Folder to write; made if it is not there")->required();
+  verb.add_option("--mtp", o.mtp, "MTP module: keep, drop or only; default: keep, with --mp drop");
+  verb.add_option("--mp", o.request.mp, "Cut for N model-parallel ranks of DeepSeek's demo")
+      ->check(CLI::Range(1, 65536));
+  verb.add_option("--names", o.names, "hf, or deepseek (with --mp, and its default)");
+  AddRunOptions(verb, o);
 }
 
 Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal) {
@@ -231,11 +270,13 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   }
   options.run.signal = &WatchSignals();
   const Clock::time_point start = Clock::now();
-  TESSERA_ASSIGN(const Plan plan, MakePlan(options.request));
+  TESSERA_ASSIGN(const Plan plan,
+                 MakePlan(options.request, [&] { return options.run.CheckStop(); }));
+  if (options.request.dedup_mtp) NoteCopies(plan, terminal);
   TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan, options.run));
   if (options.dry_run) {
-    TESSERA_TRY(CheckApart(options.request.out, plan));
-    PrintPlan(plan, buffers, terminal);
+    TESSERA_TRY(CheckApart(options.request.Outputs(), plan));
+    PrintPlan(options, plan, buffers, terminal);
     return Outcome::kDone;
   }
   WorkCounters counters;

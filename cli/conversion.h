@@ -18,7 +18,11 @@ struct ConversionOptions {
   std::string mtp, names, shard_size, memory = "256MiB";
 };
 
-// IN, OUT and the options of docs/cli.md that every converting verb has.
+// IN, a checkpoint, and a config.json for it.
+void AddInput(CLI::App& verb, ConversionOptions& options);
+// The options of docs/cli.md that every converting verb has, whatever it reads and writes.
+void AddRunOptions(CLI::App& verb, ConversionOptions& options);
+// These, IN, OUT, and what becomes of names and of the MTP module.
 void AddConversionOptions(CLI::App& verb, ConversionOptions& options);
 
 // Plans, then prints the plan (--dry-run) or runs it and prints what was done.

@@ -1,6 +1,6 @@
 #include "convert/convert.h"
 
-#include "convert/output_dir.h"
+#include "convert/output_folders.h"
 #include "convert/seal.h"
 #include "convert/slots.h"
 #include "convert/tensor_quality.h"
@@ -16,23 +16,25 @@ Result<Outcome> Convert(const Plan& plan, const Request& request, const RunOptio
   if (options.rehearse) {
     TESSERA_ASSIGN(outcome.execution, Execute(plan, options, nullptr, counters));
   } else {
-    TESSERA_ASSIGN(OutputDir dir, OutputDir::Open(request.out, plan, request.force));
-    if (dir.finished()) {
+    TESSERA_ASSIGN(OutputFolders out, OutputFolders::Open(request.Outputs(), plan, request.force));
+    if (out.finished()) {
       outcome.already_done = true;
       outcome.execution.resumed_steps = plan.steps.size();
-      TESSERA_ASSIGN(const Manifest manifest, ReadManifest(dir.path()));
-      for (const ManifestTensor& tensor : manifest.tensors) {
-        outcome.nan_codes += tensor.nan_codes;
-        if (tensor.quality && tensor.quality->below) {
-          outcome.below.emplace_back(tensor.name, *tensor.quality);
+      for (uint32_t folder = 0; folder < out.size(); ++folder) {
+        TESSERA_ASSIGN(const Manifest manifest, ReadManifest(out.dir(folder).path()));
+        for (const ManifestTensor& tensor : manifest.tensors) {
+          outcome.nan_codes += tensor.nan_codes;
+          if (tensor.quality && tensor.quality->below) {
+            outcome.below.emplace_back(tensor.name, *tensor.quality);
+          }
         }
       }
       return outcome;
     }
-    TESSERA_ASSIGN(outcome.execution, Execute(plan, options, &dir, counters));
+    TESSERA_ASSIGN(outcome.execution, Execute(plan, options, &out, counters));
     TESSERA_TRY(
-        Seal(plan, outcome.execution, request.sha256, dir, [&] { return options.CheckStop(); }));
-    TESSERA_TRY(dir.Close());
+        Seal(plan, outcome.execution, request.sha256, out, [&] { return options.CheckStop(); }));
+    TESSERA_TRY(out.Close());
   }
   for (const Step& step : plan.steps) {
     const auto i = static_cast<size_t>(&step - plan.steps.data());

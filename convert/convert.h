@@ -25,7 +25,8 @@ struct Outcome {
 };
 
 // Runs `plan`, made from `request`. With options.rehearse nothing is written anywhere. On success
-// OUT holds shards, side files, config.json, index and manifest, made durable in that order.
+// every output folder holds shards, side files, config.json, index and manifest, made durable in
+// that order.
 Result<Outcome> Convert(const Plan& plan, const Request& request, const RunOptions& options,
                         WorkCounters& counters);
 

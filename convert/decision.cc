@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "convert/mtp_split.h"
 #include "quant/module_set.h"
 #include "quant/repack.h"
 
@@ -66,6 +67,7 @@ Result<void> Decider::CheckRequest() const {
     return Fail(
         Error(ErrorCode::kUnsupported, "this checkpoint has no MTP module to keep").In(dir));
   }
+  if (request_->split) TESSERA_TRY(CheckSplit(*source_, request_->split_for));
   if (request_->mtp == MtpMode::kDrop && source_->coverage == Coverage::kMtpOnly) {
     return Fail(Error(ErrorCode::kUnsupported,
                       "this checkpoint is an MTP module alone: without it nothing would be left")
@@ -89,6 +91,13 @@ Result<Decision> Decider::Decide(const StoredWeight& weight) {
     decision.by = Action::kDropped;
     decision.rule = mtp ? "mtp-drop" : "mtp-only";
     return decision;
+  }
+  if (request_->split && mtp) {
+    decision.rule = RuleOfModule(*role, request_->split_for);
+    if (!decision.rule.empty()) {
+      decision.by = Action::kDropped;
+      return decision;
+    }
   }
   if (request_->mp != 0 && role->part == Part::kBuffer) {
     // Derived data that the demo has no place for.

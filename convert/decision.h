@@ -21,6 +21,7 @@ namespace tessera {
 struct Decision {
   const StoredWeight* weight = nullptr;
   TensorRole role{};
+  uint32_t input = 0;  // index into Plan::sources
   Action by = Action::kCopied;
   const Scheme* to = nullptr;            // null: every part is copied as it is
   std::string_view rule = {};            // of a dropped one

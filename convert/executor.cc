@@ -44,8 +44,8 @@ class FirstFailure {
 
 class Executor {
  public:
-  Executor(const Plan& plan, const RunOptions& options, OutputDir* dir, WorkCounters& counters)
-      : plan_(plan), options_(options), dir_(dir), counters_(counters) {
+  Executor(const Plan& plan, const RunOptions& options, OutputFolders* out, WorkCounters& counters)
+      : plan_(plan), options_(options), out_(out), counters_(counters) {
     result_.digests.resize(plan.digests);
     stats_.resize(plan.tiles);
     done_.assign(plan.tiles, false);
@@ -54,7 +54,7 @@ class Executor {
   Result<Execution> Run() {
     TESSERA_ASSIGN(const Buffers buffers, PlanBuffers(plan_, options_));
     TESSERA_TRY(Allocate(buffers));
-    if (dir_ != nullptr) TESSERA_TRY(Resume());
+    if (out_ != nullptr) TESSERA_TRY(Resume());
     CountProgress();
     try {
       RunStages();
@@ -113,14 +113,14 @@ class Executor {
   // Takes over what the journal records, as far as the files are still there.
   Result<void> Resume() {
     using State = OutputFiles::State;
-    output_.emplace(plan_, *dir_, kOpenOutputs);
+    output_.emplace(plan_, *out_, kOpenOutputs);
     std::vector<State> state;
     for (uint32_t file = 0; file < plan_.files.size(); ++file) state.push_back(output_->Look(file));
     std::vector<uint64_t> left(plan_.files.size(), 0);
     for (const Step& step : plan_.steps) {
       for (const Destination& d : step.destinations) left[FileOf(d)] += d.tiles;
     }
-    for (const TileRecord& record : dir_->journal().TakeRecords()) {
+    for (const TileRecord& record : out_->journal().TakeRecords()) {
       if (record.tile >= plan_.tiles || done_[record.tile]) continue;
       const Step& step = StepOf(record.tile);
       size_t shares = 0;
@@ -141,7 +141,7 @@ class Executor {
       TESSERA_TRY(whole ? output_->Publish(file) : output_->Withdraw(file));
     }
     CountResumedSteps();
-    committer_.emplace(dir_->journal(), *output_, std::move(left));
+    committer_.emplace(out_->journal(), *output_, std::move(left));
     return {};
   }
 
@@ -357,7 +357,7 @@ class Executor {
     Committer::Written written{.record = std::move(slot.record), .files = {}, .bytes = 0};
     for (const Output& output : slot.outputs) {
       bytes += output.data.size();
-      if (dir_ == nullptr) continue;
+      if (out_ == nullptr) continue;
       const PlanTensor& tensor = plan_.tensors[output.destination->tensor];
       TESSERA_ASSIGN(const std::shared_ptr<const File> file, output_->Get(tensor.file));
       const uint64_t at = tensor.offset + output.offset;
@@ -370,7 +370,7 @@ class Executor {
       const std::scoped_lock lock(keep_mutex_);
       Keep(step, written.record);
     }
-    if (dir_ != nullptr) written_bytes_ += bytes;
+    if (out_ != nullptr) written_bytes_ += bytes;
     counters_.done_bytes += bytes;
     // Refused only after a failed commit, which is the failure to report.
     if (committer_ && !committer_->Add(std::move(written))) failure_.Stop();
@@ -405,7 +405,7 @@ class Executor {
 
   const Plan& plan_;
   const RunOptions& options_;
-  OutputDir* const dir_;
+  OutputFolders* const out_;
   WorkCounters& counters_;
   Execution result_;
   std::vector<bool> done_;         // by tile; read-only once the stages run
@@ -427,9 +427,9 @@ class Executor {
 
 }  // namespace
 
-Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputDir* dir,
+Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputFolders* out,
                           WorkCounters& counters) {
-  return Executor(plan, options, dir, counters).Run();
+  return Executor(plan, options, out, counters).Run();
 }
 
 }  // namespace tessera

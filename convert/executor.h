@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "convert/output_dir.h"
+#include "convert/output_folders.h"
 #include "convert/plan.h"
 #include "convert/request.h"
 #include "formats/result.h"
@@ -20,9 +20,9 @@ struct Execution {
   uint64_t resumed_steps = 0;                  // whole steps that former runs had done
 };
 
-// Without `dir` the output is computed and discarded. Tiles that dir's journal records are not made
+// Without `out` the output is computed and discarded. Tiles that its journal records are not made
 // again.
-Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputDir* dir,
+Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputFolders* out,
                           WorkCounters& counters);
 
 }  // namespace tessera

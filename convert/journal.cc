@@ -137,9 +137,9 @@ Result<Journal> Journal::Open(const std::filesystem::path& path, const JournalHe
             .Next("finish it with the version that began it, or add --force to throw its work "
                   "away"));
   }
-  Journal journal(std::move(file), 0);
+  Journal journal(std::move(file));
   const std::string line = HeadLine(head);
-  journal.end_ = line.size();
+  journal.head_end_ = journal.end_ = line.size();
   if (old)
     journal.end_ += ReadRecords(std::string_view(text).substr(line.size()), journal.records_);
   if (::ftruncate(journal.file_.descriptor(), static_cast<off_t>(old ? journal.end_ : 0)) != 0) {
@@ -151,6 +151,15 @@ Result<Journal> Journal::Open(const std::filesystem::path& path, const JournalHe
     TESSERA_TRY(SyncDirectory(path.parent_path()));
   }
   return journal;
+}
+
+Result<void> Journal::Forget() {
+  records_.clear();
+  end_ = head_end_;
+  if (::ftruncate(file_.descriptor(), static_cast<off_t>(end_)) != 0) {
+    return Fail(SystemError(ErrorCode::kWriteFailed, "truncating", file_.path(), errno));
+  }
+  return file_.Sync();
 }
 
 Result<void> Journal::Append(std::span<const TileRecord> records) {

@@ -43,14 +43,17 @@ class Journal {
   // What former runs recorded.
   std::vector<TileRecord> TakeRecords() { return std::move(records_); }
 
+  // As if nothing had been done: what it recorded is no longer there.
+  Result<void> Forget();
+
   // Appends and syncs.
   Result<void> Append(std::span<const TileRecord> records);
 
  private:
-  Journal(File file, uint64_t end) : file_(std::move(file)), end_(end) {}
+  explicit Journal(File file) : file_(std::move(file)) {}
 
   File file_;
-  uint64_t end_;
+  uint64_t head_end_ = 0, end_ = 0;
   std::vector<TileRecord> records_;
 };
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <sstream>
 
-#include "convert/preflight.h"
+#include "formats/json.h"
 #include "formats/manifest.h"
 
 namespace tessera {
@@ -18,15 +18,6 @@ namespace fs = std::filesystem;
 // Names for part 1 of 1: splitting a run over machines will add others beside it.
 constexpr std::string_view kPart = "part-1-of-1";
 constexpr uint64_t kMaxNamesBytes = uint64_t{256} << 20;
-
-// Every path, relative to OUT, that the plan ends in.
-std::vector<std::string> FinalNames(const Plan& plan) {
-  std::vector<std::string> names = {"config.json", std::string(kManifestName)};
-  if (!plan.index_name.empty()) names.push_back(plan.index_name);
-  for (const PlanFile& file : plan.files) names.push_back(file.name);
-  names.insert(names.end(), plan.side_files.begin(), plan.side_files.end());
-  return names;
-}
 
 // Everything below `dir` that is no folder, relative to it. Folders hold nothing of anybody's.
 Result<std::vector<std::string>> ListTree(const fs::path& dir) {
@@ -96,59 +87,76 @@ Digest InputState(const Plan& plan) {
 
 }  // namespace
 
-Result<OutputDir> OutputDir::Open(const fs::path& out, const Plan& plan, bool force) {
-  OutputDir dir(out);
-  if (dir.out_.filename().empty()) dir.out_ = dir.out_.parent_path();  // "OUT/"
-  TESSERA_TRY(CheckApart(dir.out_, plan));
-  TESSERA_TRY(dir.Inspect(plan, force));
-  std::error_code error;
-  // With the staging folder still there a run died at its very last act, which is ours now.
-  if (dir.finished_ && !fs::exists(dir.staging(), error)) return dir;
-  if (!dir.finished_) TESSERA_TRY(CheckSpace(dir.out_, plan));
-
-  const bool made = fs::create_directories(dir.staging(), error);
-  if (error) {
-    return Fail(SystemError(ErrorCode::kWriteFailed, "making", dir.staging(), error.value()));
+OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder)
+    : out_(out.filename().empty() ? out.parent_path() : out),  // "OUT/"
+      index_name_(plan.folders[folder].index_name) {
+  final_names_ = {"config.json", std::string(kManifestName)};
+  if (!index_name_.empty()) final_names_.push_back(index_name_);
+  for (const PlanFile& file : plan.files) {
+    if (file.folder == folder) final_names_.push_back(file.name);
   }
-  if (made) {
-    TESSERA_TRY(SyncDirectory(dir.out_));
-    TESSERA_TRY(SyncDirectory(fs::absolute(dir.out_).parent_path()));
-  }
-  TESSERA_TRY(dir.Lock());
-  // Once more, now that nobody else can change it.
-  TESSERA_TRY(dir.Inspect(plan, force));
-  if (dir.finished_) {
-    TESSERA_TRY(dir.Close());
-    return dir;
-  }
-  TESSERA_TRY(dir.Begin(plan));
-  return dir;
+  const std::vector<std::string>& side_files = plan.folders[folder].side_files;
+  final_names_.insert(final_names_.end(), side_files.begin(), side_files.end());
+  std::ranges::sort(final_names_);
 }
 
-// Opens the journal and leaves nothing in OUT but what the plan ends in.
-Result<void> OutputDir::Begin(const Plan& plan) {
+bool OutputDir::has_staging() const {
+  std::error_code error;
+  return fs::exists(staging(), error);
+}
+
+Result<void> OutputDir::Claim() {
+  std::error_code error;
+  made_ = !fs::exists(out_, error);
+  const bool made = fs::create_directories(staging(), error);
+  if (error) {
+    return Fail(SystemError(ErrorCode::kWriteFailed, "making", staging(), error.value()));
+  }
+  if (made) {
+    TESSERA_TRY(SyncDirectory(out_));
+    TESSERA_TRY(SyncDirectory(fs::absolute(out_).parent_path()));
+  }
+  return Lock();
+}
+
+void OutputDir::Release() {
+  std::error_code error;
+  if (lock_) {
+    lock_.reset();
+    fs::remove(staging() / (std::string(kPart) + ".lock"), error);
+  }
+  fs::remove(staging(), error);  // unless work is staged there
+  if (made_) fs::remove(out_, error);
+}
+
+// Leaves nothing in OUT but what the plan ends in.
+Result<void> OutputDir::Begin(const Plan& plan, OutputDir* first) {
   const fs::path journal = staging() / (std::string(kPart) + ".journal");
-  const JournalHead head{
+  JournalHead head{
       .plan = plan.hash, .inputs = InputState(plan), .request = Describe(plan.request)};
-  std::vector<std::string> final_names = FinalNames(plan);
-  std::ranges::sort(final_names);
+  // Two runs of one plan must not share this folder when their journals lie elsewhere.
+  if (first != nullptr) {
+    head.request += " journal=" + QuoteJson(fs::canonical(first->out_).string());
+  }
   // --force on an unfinished run of the very same plan goes on with it.
   if (replace_ && (sealed_ || !Journal::Open(journal, head))) {
     // First on record that all of it is ours: a kill in the middle must not make the rest look
     // foreign.
     std::vector<std::string> all = ours_;
-    all.insert(all.end(), final_names.begin(), final_names.end());
+    all.insert(all.end(), final_names_.begin(), final_names_.end());
     TESSERA_TRY(WriteNames(all));
     TESSERA_TRY(Remove([](const std::string&) { return true; }));
     TESSERA_TRY(ClearStaging());
   }
+  std::error_code error;
+  if (first != nullptr && !fs::exists(journal, error)) TESSERA_TRY(first->journal().Forget());
   TESSERA_ASSIGN(journal_, Journal::Open(journal, head));
   // What an abandoned run left and this one does not replace.
   TESSERA_TRY(Remove([&](const std::string& name) {
-    return !std::ranges::binary_search(final_names, name) ||
-           (sealed_ && (name == kManifestName || name == plan.index_name));
+    return !std::ranges::binary_search(final_names_, name) ||
+           (sealed_ && (name == kManifestName || name == index_name_));
   }));
-  return WriteNames(final_names);
+  return WriteNames(final_names_);
 }
 
 // Sets finished_, replace_ and ours_, or says why OUT cannot be used.
@@ -165,7 +173,7 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
             .In(out_.string()));
   }
   TESSERA_ASSIGN(present_, ListTree(out_));
-  const bool unfinished = fs::exists(staging(), error);
+  const bool unfinished = has_staging();
   sealed_ = std::ranges::binary_search(present_, std::string(kManifestName));
   bool same_plan = false;
   if (sealed_) {

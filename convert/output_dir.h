@@ -1,4 +1,4 @@
-// The folder that a run writes: whose it is, who holds it, what is already done.
+// A folder that a run writes: whose it is, who holds it, what is already done.
 //
 // Work goes to OUT/.partial; finished files are renamed into OUT. An index in OUT means that the
 // checkpoint is whole, a manifest that the run is over.
@@ -19,39 +19,49 @@ namespace tessera {
 
 class OutputDir {
  public:
-  // Checks everything that can be checked without writing: OUT is not in (or around) an input,
-  // holds nothing foreign and no other plan's work, there is space, and limits allow the files.
-  // Then makes OUT and its staging folder and locks it. `force` throws away what tessera wrote
-  // there before, nothing else. Last it opens the journal, which refuses to mix its work with
-  // another plan's or another input's.
-  static Result<OutputDir> Open(const std::filesystem::path& out, const Plan& plan, bool force);
+  // Of folder `folder` of the plan.
+  OutputDir(const std::filesystem::path& out, const Plan& plan, uint32_t folder);
 
-  // OUT already holds exactly what the plan would make; nothing is locked then.
+  // Says why OUT cannot be used: it is no folder, holds something foreign, or another plan's work.
+  // Changes nothing.
+  Result<void> Inspect(const Plan& plan, bool force);
+  // OUT held exactly what the plan would make when it was last inspected.
   bool finished() const { return finished_; }
+
+  // Makes OUT and its staging folder and locks it.
+  Result<void> Claim();
+  // Undoes Claim; what earlier runs staged stays.
+  void Release();
+
+  // After Claim and Inspect: throws away what `force` replaces, nothing else, and opens the
+  // journal, which refuses to mix its work with another plan's or another input's. `first`: the
+  // folder whose journal records this one's tiles, null for that folder itself. What it records
+  // is forgotten if this one begins anew.
+  Result<void> Begin(const Plan& plan, OutputDir* first);
 
   const std::filesystem::path& path() const { return out_; }
   std::filesystem::path staging() const { return out_ / ".partial"; }
+  bool has_staging() const;
   Journal& journal() { return *journal_; }
 
   // Removes the staging folder, and with it the lock: the last act of a run.
   Result<void> Close();
 
  private:
-  explicit OutputDir(std::filesystem::path out) : out_(std::move(out)) {}
-
-  Result<void> Inspect(const Plan& plan, bool force);
   Result<void> Lock();
-  Result<void> Begin(const Plan& plan);
   Result<void> WriteNames(const std::vector<std::string>& names) const;
   Result<void> Remove(const std::function<bool(const std::string&)>& chosen);
   Result<void> ClearStaging() const;
 
   std::filesystem::path out_;
+  std::vector<std::string> final_names_;  // every path, relative to OUT, that the plan ends in
+  std::string index_name_;
+  bool made_ = false;  // by Claim
   bool finished_ = false;
   bool sealed_ = false;               // OUT holds a manifest
   bool replace_ = false;              // `force` and there is something of ours to throw away
   std::vector<std::string> present_;  // files in OUT, sorted
-  std::vector<std::string> ours_;     // what runs of ours wrote or were to write, sorted
+  std::vector<std::string> ours_;     // what runs of ours wrote or were to write
   std::optional<File> lock_;
   std::optional<Journal> journal_;
 };

@@ -4,18 +4,18 @@ namespace tessera {
 
 namespace fs = std::filesystem;
 
-OutputFiles::OutputFiles(const Plan& plan, const OutputDir& dir, size_t open_limit)
+OutputFiles::OutputFiles(const Plan& plan, const OutputFolders& out, size_t open_limit)
     : plan_(plan),
-      dir_(dir),
+      out_(out),
       prepared_(plan.files.size(), false),
       cache_(open_limit, [this](uint32_t file) { return Open(file); }) {}
 
 fs::path OutputFiles::FinalPath(uint32_t file) const {
-  return dir_.path() / plan_.files[file].name;
+  return DirOf(file).path() / plan_.files[file].name;
 }
 
 fs::path OutputFiles::StagedPath(uint32_t file) const {
-  return dir_.staging() / (plan_.files[file].name + ".part");
+  return DirOf(file).staging() / (plan_.files[file].name + ".part");
 }
 
 Result<std::shared_ptr<const File>> OutputFiles::Get(uint32_t file) { return cache_.Get(file); }
@@ -30,7 +30,7 @@ Result<File> OutputFiles::Open(uint32_t file) {
     TESSERA_TRY(opened.Allocate(planned.bytes));
     TESSERA_TRY(opened.WriteAt(0, std::as_bytes(std::span(planned.header))));
     // The journal will speak of its tiles, so its name must survive a power failure too.
-    if (!exists) TESSERA_TRY(SyncDirectory(dir_.staging()));
+    if (!exists) TESSERA_TRY(SyncDirectory(DirOf(file).staging()));
     prepared_[file] = true;
   }
   return opened;
@@ -42,7 +42,7 @@ Result<void> OutputFiles::Publish(uint32_t file) {
   TESSERA_TRY(staged->Sync());
   cache_.Drop(file);
   TESSERA_TRY(RenameFile(StagedPath(file), FinalPath(file)));
-  return SyncDirectory(dir_.path());
+  return SyncDirectory(DirOf(file).path());
 }
 
 OutputFiles::State OutputFiles::Look(uint32_t file) const {
@@ -59,8 +59,8 @@ Result<void> OutputFiles::Withdraw(uint32_t file) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(FinalPath(file), error))) return {};
   TESSERA_TRY(RenameFile(FinalPath(file), StagedPath(file)));
-  TESSERA_TRY(SyncDirectory(dir_.path()));
-  return SyncDirectory(dir_.staging());
+  TESSERA_TRY(SyncDirectory(DirOf(file).path()));
+  return SyncDirectory(DirOf(file).staging());
 }
 
 }  // namespace tessera

@@ -1,11 +1,11 @@
-// The shards being written: staged as OUT/.partial/NAME.part, renamed into OUT once whole.
+// The shards being written: staged as OUT/.partial/NAME.part, renamed into their OUT once whole.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <vector>
 
-#include "convert/output_dir.h"
+#include "convert/output_folders.h"
 #include "convert/plan.h"
 #include "formats/file.h"
 #include "formats/result.h"
@@ -15,7 +15,7 @@ namespace tessera {
 class OutputFiles {
  public:
   // At most `open_limit` files are open at once. Both references must outlive this.
-  OutputFiles(const Plan& plan, const OutputDir& dir, size_t open_limit);
+  OutputFiles(const Plan& plan, const OutputFolders& out, size_t open_limit);
 
   // Thread-safe. On first use in this run the file is made (or found), sized, and its header
   // written.
@@ -33,12 +33,13 @@ class OutputFiles {
   Result<void> Withdraw(uint32_t file);
 
  private:
+  const OutputDir& DirOf(uint32_t file) const { return out_.dir(plan_.files[file].folder); }
   std::filesystem::path FinalPath(uint32_t file) const;
   std::filesystem::path StagedPath(uint32_t file) const;
   Result<File> Open(uint32_t file);
 
   const Plan& plan_;
-  const OutputDir& dir_;
+  const OutputFolders& out_;
   std::vector<bool> prepared_;  // guarded by the cache's own lock: only its opener touches it
   FileCache cache_;
 };

@@ -109,7 +109,8 @@ Result<OutputLayout> Place(std::span<const UnplacedTensor> tensors,
     Result<FileLayout> placed = container.Layout(infos);
     if (!placed) return Fail(std::move(placed).error().Within(names[old]));
     const auto file = static_cast<uint32_t>(layout.files.size());
-    layout.files.push_back({names[old], std::move(placed->header), placed->bytes});
+    layout.files.push_back(
+        {.name = names[old], .header = std::move(placed->header), .bytes = placed->bytes});
     for (size_t i = 0; i < infos.size(); ++i) {
       const uint32_t t = members[old][i];
       layout.placed[t] = static_cast<uint32_t>(layout.tensors.size());
@@ -150,7 +151,12 @@ Result<OutputLayout> LayOutRanks(std::span<const UnplacedTensor> tensors,
                                  std::span<const uint32_t> ranks, uint32_t count) {
   std::vector<std::string> names;
   for (const uint32_t rank : ranks) names.push_back(ToString(RankShardName{rank, count}));
-  std::vector<std::vector<uint32_t>> members(names.size());
+  return LayOutAsSaved(tensors, names);
+}
+
+Result<OutputLayout> LayOutAsSaved(std::span<const UnplacedTensor> tensors,
+                                   const std::vector<std::string>& files) {
+  std::vector<std::vector<uint32_t>> members(files.size());
   for (uint32_t i = 0; i < tensors.size(); ++i) members[tensors[i].home].push_back(i);
   for (std::vector<uint32_t>& m : members) {
     std::ranges::sort(m, [&](uint32_t a, uint32_t b) {
@@ -159,7 +165,7 @@ Result<OutputLayout> LayOutRanks(std::span<const UnplacedTensor> tensors,
       return left.name() < right.name();
     });
   }
-  return Place(tensors, members, names, BareSafetensorsContainer());
+  return Place(tensors, members, files, BareSafetensorsContainer());
 }
 
 }  // namespace tessera

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "convert/plan.h"
@@ -20,7 +21,10 @@ struct UnplacedTensor {
   uint32_t home;         // source shard of what it is made from
   uint64_t home_offset;  // and where in it
   uint64_t unit;  // tensors with equal units are neighbours and stay in one file (weight and scale)
+  uint32_t folder = 0;
 };
+
+inline constexpr std::string_view kIndexName = "model.safetensors.index.json";
 
 struct OutputLayout {
   std::vector<PlanFile> files;      // by name
@@ -34,9 +38,13 @@ struct OutputLayout {
 Result<OutputLayout> LayOut(std::span<const UnplacedTensor> tensors, std::span<const Shard> shards,
                             uint64_t shard_size, const Container& container);
 
-// One file a rank: `home` counts in `ranks`, which holds the ranks that are written, of `count`. In
-// a file the tensors stand as the `safetensors` writer sorts them: by dtype, widest first, then by
-// name.
+// As the `safetensors` package saves a set of tensors: by dtype, widest first, then by name,
+// without metadata. `home` counts in `files`.
+Result<OutputLayout> LayOutAsSaved(std::span<const UnplacedTensor> tensors,
+                                   const std::vector<std::string>& files);
+
+// The same, one file a rank: `home` counts in `ranks`, which holds the ranks that are written, of
+// `count`.
 Result<OutputLayout> LayOutRanks(std::span<const UnplacedTensor> tensors,
                                  std::span<const uint32_t> ranks, uint32_t count);
 

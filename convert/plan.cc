@@ -110,15 +110,18 @@ Digest HashPlan(const Plan& plan) {
     HashText(hash, file.name);
     HashText(hash, file.header);
     hash.Update(file.bytes);
+    hash.Update(file.folder);
   }
   for (const PlanTensor& tensor : plan.tensors) {
     hash.Update(tensor.file);
     hash.Update(tensor.offset);
   }
   for (const Step& step : plan.steps) HashStep(hash, step);
-  HashText(hash, plan.config);
-  HashText(hash, plan.index_name);
-  for (const std::string& name : plan.side_files) HashText(hash, name);
+  for (const PlanFolder& folder : plan.folders) {
+    HashText(hash, folder.config);
+    HashText(hash, folder.index_name);
+    for (const std::string& name : folder.side_files) HashText(hash, name);
+  }
   return hash.Finish();
 }
 

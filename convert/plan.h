@@ -24,6 +24,18 @@ struct PlanFile {
   std::string name;    // within OUT
   std::string header;  // everything before the first tensor's bytes
   uint64_t bytes = 0;  // of the whole file
+  uint32_t folder = 0;
+};
+
+// One output folder: what it holds beside its shards, and what it says of the source.
+struct PlanFolder {
+  std::string config;                   // config.json
+  std::string index_name;               // "model.safetensors.index.json"; empty: no index
+  bool index_total = true;              // the index has a total_size
+  std::vector<std::string> side_files;  // copied from sources[0]
+  // Every source tensor once; what went to another folder is dropped by rule "split".
+  Ledger ledger;
+  std::vector<DropRule> rules;
 };
 
 struct PlanTensor {
@@ -80,23 +92,29 @@ struct Step {
   RowRange TileRows(uint64_t tile) const;
 };
 
+// The MTP module's own embedding or head, as --dedup-mtp found it.
+struct MtpCopy {
+  std::string name;
+  std::string original;  // the main model's; empty: it is not there
+  bool equal = false;    // and so dropped
+};
+
 struct Plan {
-  std::vector<std::shared_ptr<const Checkpoint>> sources;  // [0] is what is converted
+  std::vector<std::shared_ptr<const Checkpoint>> sources;
+  uint32_t inputs = 1;  // the first ones are converted, others only lend their scales
   std::vector<std::shared_ptr<const StorageMap>> storage;  // of each source; owns decoding schemes
   std::vector<std::shared_ptr<const Scheme>> schemes;      // encoding ones
 
-  std::vector<PlanFile> files;      // by name
+  std::vector<PlanFolder> folders;  // [0] keeps the journal and is sealed last
+  std::vector<PlanFile> files;      // by folder, then name
   std::vector<PlanTensor> tensors;  // by file, then offset
   std::vector<Step> steps;          // by source shard and offset: reading is sequential
   uint64_t tiles = 0, digests = 0;
 
-  std::string config;                   // OUT/config.json
-  std::string index_name;               // "model.safetensors.index.json"; empty: no index
-  std::vector<std::string> side_files;  // copied from sources[0]
-  Ledger ledger;
+  Ledger ledger;  // of all inputs and folders
   std::vector<DropRule> rules;
+  std::vector<MtpCopy> mtp_copies;                           // with --dedup-mtp
   std::vector<std::pair<std::string, std::string>> request;  // what shapes bytes, by key
-  std::vector<Action> source_actions;                        // by tensor of sources[0]
 
   uint64_t payload_bytes = 0;  // of all tensors
   uint64_t file_bytes = 0;     // of all files

@@ -7,6 +7,10 @@
 
 #include "convert/config_edit.h"
 #include "convert/decision.h"
+#include "convert/ledger.h"
+#include "convert/mtp_duplicates.h"
+#include "convert/mtp_join.h"
+#include "convert/mtp_split.h"
 #include "convert/output_layout.h"
 #include "convert/rank_layout.h"
 #include "convert/source.h"
@@ -16,8 +20,6 @@
 
 namespace tessera {
 namespace {
-
-constexpr std::string_view kIndexName = "model.safetensors.index.json";
 
 // A row of a matrix longer than this is not worth cutting tiles by.
 constexpr uint64_t kMaxCopiedRow = kTileBytes / 8;
@@ -38,18 +40,25 @@ std::string_view ConfigDtype(CastTo to) {
 
 class Planner {
  public:
-  explicit Planner(const Request& request) : request_(request) {}
+  Planner(const Request& request, const StopCheck& check) : request_(request), check_(check) {}
 
   Result<Plan> Run() {
     TESSERA_TRY(OpenSources());
     TESSERA_TRY(DecideAll());
     if (ranked()) TESSERA_TRY(CheckRanks());
-    plan_.source_actions.assign(source_.checkpoint->tensors().size(), Action::kCopied);
+    for (uint32_t input = 0; input < plan_.inputs; ++input) {
+      fates_.emplace_back(plan_.sources[input]->tensors().size());
+    }
     for (const Decision& decision : decisions_) TESSERA_TRY(Add(decision));
     TESSERA_TRY(Place());
-    Count();
     DescribeRequest();
+    plan_.folders.emplace_back();
     ChooseSideFiles();
+    if (request_.split) {
+      TESSERA_ASSIGN(PlanFolder module, ModuleFolder(source_, request_.split_for));
+      plan_.folders.push_back(std::move(module));
+    }
+    Count();
     TESSERA_TRY(EditConfigText());
     plan_.hash = HashPlan(plan_);
     return std::move(plan_);
@@ -66,11 +75,27 @@ class Planner {
     options.config.reset();
     plan_.sources = {source_.checkpoint};
     plan_.storage = {source_.storage};
+    shards_.assign(source_.checkpoint->shards().begin(), source_.checkpoint->shards().end());
+    if (request_.module) TESSERA_TRY(Join(options));
     if (request_.scales_from) {
       TESSERA_ASSIGN(scales_, OpenSource(*request_.scales_from, options));
       plan_.sources.push_back(scales_->checkpoint);
       plan_.storage.push_back(scales_->storage);
     }
+    return {};
+  }
+
+  // From here on the source is the whole model, of two checkpoints.
+  Result<void> Join(const CheckpointOptions& options) {
+    TESSERA_ASSIGN(const Source module, OpenModule(*request_.module, source_, options));
+    plan_.sources.push_back(module.checkpoint);
+    plan_.storage.push_back(module.storage);
+    plan_.inputs = 2;
+    first_shard_.push_back(static_cast<uint32_t>(shards_.size()));
+    shards_ = JoinShards(shards_, module.checkpoint->shards());
+    source_.spec = module.spec;
+    source_.config = module.config;
+    source_.coverage = Coverage::kWhole;
     return {};
   }
 
@@ -84,9 +109,15 @@ class Planner {
   Result<void> DecideAll() {
     TESSERA_ASSIGN(Decider decider,
                    Decider::Make(request_, source_, scales_ ? &*scales_ : nullptr));
-    for (const StoredWeight& weight : source_.storage->weights()) {
-      TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
-      decisions_.push_back(decision);
+    for (uint32_t input = 0; input < plan_.inputs; ++input) {
+      for (const StoredWeight& weight : plan_.storage[input]->weights()) {
+        TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
+        decision.input = input;
+        decisions_.push_back(decision);
+      }
+    }
+    if (request_.dedup_mtp) {
+      TESSERA_ASSIGN(plan_.mtp_copies, DropMtpDuplicates(plan_.sources, decisions_, check_));
     }
     plan_.schemes = decider.targets();
     const std::vector<std::pair<TensorRole, size_t>> released = ReleasedOrder();
@@ -95,7 +126,8 @@ class Planner {
       const auto place =
           std::ranges::lower_bound(released, d.role, {}, &std::pair<TensorRole, size_t>::first);
       const bool placed = place != released.end() && place->first == d.role;
-      return std::tuple(placed ? place->second : released.size(), main.shard, main.offset,
+      return std::tuple(placed ? place->second : released.size(),
+                        first_shard_[d.input] + main.shard, main.offset,
                         std::string_view(main.info.name()));
     });
     return {};
@@ -133,17 +165,18 @@ class Planner {
 
   Result<void> Add(const Decision& decision) {
     const StoredWeight& weight = *decision.weight;
+    input_ = decision.input;
     const bool elsewhere = BelongsToOtherRanks(decision.role);
     const bool dropped = decision.by == Action::kDropped || elsewhere;
     for (size_t part = 0; part < weight.parts.size(); ++part) {
-      Action action = dropped ? Action::kDropped : decision.by;
-      if (part > 0 && decision.to != nullptr && !dropped) action = Action::kFolded;
-      plan_.source_actions[source_.checkpoint->IndexOf(*weight.parts[part])] = action;
+      Fate fate{.action = dropped ? Action::kDropped : decision.by,
+                .rule = elsewhere ? "other-ranks" : decision.rule,
+                .folder = FolderOf(decision.role)};
+      if (part > 0 && decision.to != nullptr && !dropped) fate.action = Action::kFolded;
+      const SourceRef ref = Ref(*weight.parts[part]);
+      fates_[ref.checkpoint][ref.tensor] = fate;
     }
-    if (dropped) {
-      CountDropped(elsewhere ? "other-ranks" : decision.rule, weight.parts.size());
-      return {};
-    }
+    if (dropped) return {};
     ++unit_;
     if (decision.to != nullptr) return AddTranscode(decision);
     for (const TensorExtent* part : weight.parts) TESSERA_TRY(AddCopy(*part));
@@ -160,17 +193,12 @@ class Planner {
     return OwnerOf(role, source_.spec->n_routed_experts, request_.mp);
   }
 
-  void CountDropped(std::string_view rule, uint64_t tensors) {
-    const auto it = std::ranges::find(plan_.rules, rule, &DropRule::rule);
-    if (it != plan_.rules.end()) {
-      it->tensors += tensors;
-    } else {
-      plan_.rules.push_back({std::string(rule), tensors});
-    }
+  uint32_t FolderOf(const TensorRole& role) const {
+    return request_.split && source_.spec->IsMtp(role) ? 1 : 0;
   }
 
   SourceRef Ref(const TensorExtent& extent) const {
-    return {.checkpoint = 0, .tensor = source_.checkpoint->IndexOf(extent)};
+    return {.checkpoint = input_, .tensor = plan_.sources[input_]->IndexOf(extent)};
   }
 
   Result<void> AddCopy(const TensorExtent& extent) {
@@ -283,7 +311,13 @@ class Planner {
                   .first_digest = 0,
                   .constant = constant};
     if (!ranked()) {
-      AddDestination(step, d, {whole, by, home.shard, home.offset, unit_});
+      const uint32_t shard = first_shard_[input_] + home.shard;
+      UnplacedTensor tensor{whole, by, shard, home.offset, unit_, FolderOf(role)};
+      if (tensor.folder == 1) {
+        const std::string name = NameInModule(*source_.spec, role, request_.split_for);
+        TESSERA_ASSIGN(tensor.info, TensorInfo::Make(name, whole.dtype(), whole.shape()));
+      }
+      AddDestination(step, d, std::move(tensor));
       return {};
     }
     const Cut cut = CutOf(role);
@@ -302,7 +336,7 @@ class Planner {
       TESSERA_ASSIGN(TensorInfo info,
                      TensorInfo::Make(source_.spec->NameOf(role, NameStyle::kDeepSeek),
                                       whole.dtype(), std::move(shape)));
-      AddDestination(step, d, {std::move(info), by, i, 0, unit_});
+      AddDestination(step, d, {std::move(info), by, i, 0, unit_, 0});
     }
     return {};
   }
@@ -314,9 +348,11 @@ class Planner {
   }
 
   Result<void> Place() {
-    TESSERA_ASSIGN(OutputLayout layout, ranked() ? LayOutRanks(unplaced_, ranks_, request_.mp)
-                                                 : LayOut(unplaced_, source_.checkpoint->shards(),
-                                                          ShardSize(), SafetensorsContainer()));
+    TESSERA_ASSIGN(OutputLayout layout,
+                   ranked() ? LayOutRanks(unplaced_, ranks_, request_.mp)
+                   : request_.split
+                       ? LayOutSplit(unplaced_, shards_, ShardSize(), request_.split_for)
+                       : LayOut(unplaced_, shards_, ShardSize(), SafetensorsContainer()));
     plan_.files = std::move(layout.files);
     plan_.tensors = std::move(layout.tensors);
     for (Step& step : plan_.steps) {
@@ -336,7 +372,7 @@ class Planner {
         plan_.digests += d.tiles;
       }
     }
-    for (const Action action : plan_.source_actions) ++plan_.ledger[action];
+    for (const std::vector<Fate>& fates : fates_) CountFates(fates, plan_);
     for (const PlanTensor& tensor : plan_.tensors) plan_.payload_bytes += tensor.info.bytes();
     for (const PlanFile& file : plan_.files) plan_.file_bytes += file.bytes;
     plan_.saturate = request_.saturate;
@@ -345,7 +381,8 @@ class Planner {
 
   void DescribeRequest() {
     auto& request = plan_.request;
-    request.emplace_back("mtp", Name(request_.mtp));
+    request.emplace_back("mtp", request_.split ? "split" : Name(request_.mtp));
+    if (request_.split) request.emplace_back("for", Name(request_.split_for));
     request.emplace_back("to", Name(request_.to));
     if (request_.saturate) request.emplace_back("saturate", "true");
     if (request_.to == CastTo::kFp8) {
@@ -356,6 +393,12 @@ class Planner {
       request.emplace_back("scales_from", ToHex(scales_->checkpoint->fingerprint()));
     }
     if (request_.quantize) DescribeQuantize(*request_.quantize);
+    if (request_.module) request.emplace_back("module", ToHex(plan_.sources[1]->fingerprint()));
+    std::string copies;
+    for (const MtpCopy& copy : plan_.mtp_copies) {
+      copies += (copies.empty() ? "" : " ") + copy.name + (copy.equal ? "=dropped" : "=kept");
+    }
+    if (!copies.empty()) request.emplace_back("dedup_mtp", copies);
     if (request_.sha256) request.emplace_back("sha256", "true");
     if (ShardSize() != 0) {
       request.emplace_back("shard_size", std::to_string(ShardSize()));
@@ -386,10 +429,11 @@ class Planner {
 
   // The demo reads its own config and a tokenizer; a Hugging Face folder keeps everything.
   void ChooseSideFiles() {
+    PlanFolder& folder = plan_.folders[0];
     for (const std::string& name : source_.checkpoint->side_files()) {
-      if (!ranked() || name.find("token") != std::string::npos) plan_.side_files.push_back(name);
+      if (!ranked() || name.find("token") != std::string::npos) folder.side_files.push_back(name);
     }
-    if (!ranked()) plan_.index_name = kIndexName;
+    if (!ranked()) folder.index_name = kIndexName;
   }
 
   Result<void> EditConfigText() {
@@ -399,18 +443,18 @@ class Planner {
       const bool ue8m0 = request_.to == CastTo::kFp8 ? request_.scale_format == ScaleFormat::kUe8m0
                                                      : source_.quant.ue8m0;
       TESSERA_ASSIGN(const Json demo, DemoConfig(source_.config, *source_.spec, fp8, ue8m0));
-      plan_.config = RenderJson(demo);
+      plan_.folders[0].config = RenderJson(demo);
       return {};
     }
     ConfigEdits edits;
     edits.set_quantization = request_.to != CastTo::kStored;
     const bool cast = plan_.ledger[Action::kCast] + plan_.ledger[Action::kDequantized] > 0;
     if (cast) edits.dtype = ConfigDtype(request_.to);
-    edits.without_mtp = request_.mtp == MtpMode::kDrop;
+    edits.without_mtp = request_.mtp == MtpMode::kDrop || request_.split;
     if (request_.to == CastTo::kFp8) {
       edits.quantization = scales_ ? scales_->config.at("quantization_config") : Fp8Config();
     }
-    plan_.config = RenderJson(EditConfig(std::move(source_.config), edits));
+    plan_.folders[0].config = RenderJson(EditConfig(std::move(source_.config), edits));
     return {};
   }
 
@@ -422,17 +466,24 @@ class Planner {
   }
 
   const Request& request_;
+  const StopCheck& check_;
   Plan plan_;
   Source source_;
   std::optional<Source> scales_;
   std::vector<Decision> decisions_;
-  std::vector<uint32_t> ranks_;  // that are written; empty unless ranked
+  std::vector<Shard> shards_;                // of all inputs
+  std::vector<uint32_t> first_shard_ = {0};  // by input, where its shards begin
+  uint32_t input_ = 0;                       // of the decision that is being added
+  std::vector<std::vector<Fate>> fates_;     // by input, of its tensors
+  std::vector<uint32_t> ranks_;              // that are written; empty unless ranked
   std::vector<UnplacedTensor> unplaced_;
   uint64_t unit_ = 0;
 };
 
 }  // namespace
 
-Result<Plan> MakePlan(const Request& request) { return Planner(request).Run(); }
+Result<Plan> MakePlan(const Request& request, const StopCheck& check) {
+  return Planner(request, check).Run();
+}
 
 }  // namespace tessera

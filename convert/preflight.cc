@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <vector>
 
 #include "formats/file.h"
 
@@ -41,10 +42,13 @@ fs::path NearestExisting(fs::path path) {
   return path;
 }
 
-// What is copied beside the shards; config, index and manifest are at most a few times this.
-uint64_t SideFileBytes(const Plan& plan) {
+// Shards and what is copied beside them; config, index and manifest are at most a few times that.
+uint64_t BytesOf(uint32_t folder, const Plan& plan) {
   uint64_t bytes = 0;
-  for (const std::string& name : plan.side_files) {
+  for (const PlanFile& file : plan.files) {
+    if (file.folder == folder) bytes += file.bytes;
+  }
+  for (const std::string& name : plan.folders[folder].side_files) {
     std::error_code error;
     const uint64_t size = fs::file_size(plan.sources[0]->dir() / name, error);
     if (!error) bytes += size;
@@ -77,39 +81,33 @@ Result<void> CheckSourceApart(const fs::path& out, const Checkpoint& source) {
   return {};
 }
 
-}  // namespace
+// The file system that `out` lies in, or will lie in.
+struct Volume {
+  fs::path place;
+  dev_t device = 0;
+  uint64_t available = 0, needed = 0;
+};
 
-Result<void> CheckApart(const fs::path& out, const Plan& plan) {
-  std::error_code error;
-  const fs::path resolved = fs::weakly_canonical(out, error);
-  if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "resolving", out, error.value()));
-  for (const auto& source : plan.sources) TESSERA_TRY(CheckSourceApart(resolved, *source));
-  return {};
+Result<Volume> VolumeOf(const fs::path& out) {
+  Volume volume{.place = NearestExisting(out)};
+  struct statvfs fs_info;
+  struct stat st;
+  if (::statvfs(volume.place.c_str(), &fs_info) != 0 || ::stat(volume.place.c_str(), &st) != 0) {
+    return Fail(SystemError(ErrorCode::kWriteFailed, "statvfs", volume.place, errno));
+  }
+  if (!S_ISDIR(st.st_mode)) {
+    return Fail(
+        SystemError(ErrorCode::kOutputNotWritable, "making a folder in", volume.place, ENOTDIR));
+  }
+  if (::access(volume.place.c_str(), W_OK | X_OK) != 0) {
+    return Fail(SystemError(ErrorCode::kOutputNotWritable, "writing to", volume.place, errno));
+  }
+  volume.device = st.st_dev;
+  volume.available = uint64_t{fs_info.f_bavail} * fs_info.f_frsize;
+  return volume;
 }
 
-Result<void> CheckSpace(const fs::path& out, const Plan& plan) {
-  const fs::path place = NearestExisting(out);
-  struct statvfs fs_info;
-  if (::statvfs(place.c_str(), &fs_info) != 0) {
-    return Fail(SystemError(ErrorCode::kWriteFailed, "statvfs", place, errno));
-  }
-  if (!fs::is_directory(place)) {
-    return Fail(SystemError(ErrorCode::kOutputNotWritable, "making a folder in", place, ENOTDIR));
-  }
-  if (::access(place.c_str(), W_OK | X_OK) != 0) {
-    return Fail(SystemError(ErrorCode::kOutputNotWritable, "writing to", place, errno));
-  }
-  uint64_t needed = plan.file_bytes + SideFileBytes(plan);
-  const uint64_t held = AllocatedIn(out);
-  needed -= std::min(needed, held);
-  const uint64_t available = uint64_t{fs_info.f_bavail} * fs_info.f_frsize;
-  if (needed > available) {
-    return Fail(Error(ErrorCode::kNoSpace, "there is not enough space for the output")
-                    .In(place.string())
-                    .Expected(std::to_string(needed) + " bytes")
-                    .Found(std::to_string(available) + " bytes free")
-                    .Next("nothing was written"));
-  }
+Result<void> CheckFileSizes(const Plan& plan) {
   struct rlimit limit;
   const auto largest = std::ranges::max_element(plan.files, {}, &PlanFile::bytes);
   if (largest != plan.files.end() && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
@@ -121,6 +119,51 @@ Result<void> CheckSpace(const fs::path& out, const Plan& plan) {
                     .Next("raise the limit, or write smaller files with --shard-size"));
   }
   return {};
+}
+
+}  // namespace
+
+Result<void> CheckApart(std::span<const fs::path> outs, const Plan& plan) {
+  std::vector<fs::path> resolved;
+  for (const fs::path& out : outs) {
+    std::error_code error;
+    // Absolute first: a relative path that is not there yet would stay relative.
+    fs::path path = fs::weakly_canonical(fs::absolute(out, error), error);
+    if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "resolving", out, error.value()));
+    if (path.filename().empty()) path = path.parent_path();  // "OUT/"
+    resolved.push_back(std::move(path));
+    for (const auto& source : plan.sources) {
+      TESSERA_TRY(CheckSourceApart(resolved.back(), *source));
+    }
+    for (const fs::path& other : std::span(resolved).first(resolved.size() - 1)) {
+      if (!Contains(other, resolved.back()) && !Contains(resolved.back(), other)) continue;
+      return Fail(Error(ErrorCode::kOutputConflict, "the output folders overlap")
+                      .Fact("one", other.string())
+                      .Fact("other", resolved.back().string())
+                      .Next("give two folders of which neither holds the other"));
+    }
+  }
+  return {};
+}
+
+Result<void> CheckSpace(std::span<const fs::path> outs, const Plan& plan) {
+  std::vector<Volume> volumes;
+  for (uint32_t folder = 0; folder < outs.size(); ++folder) {
+    TESSERA_ASSIGN(const Volume found, VolumeOf(outs[folder]));
+    auto volume = std::ranges::find(volumes, found.device, &Volume::device);
+    if (volume == volumes.end()) volume = volumes.insert(volumes.end(), found);
+    const uint64_t bytes = BytesOf(folder, plan);
+    volume->needed += bytes - std::min(bytes, AllocatedIn(outs[folder]));
+  }
+  for (const Volume& volume : volumes) {
+    if (volume.needed <= volume.available) continue;
+    return Fail(Error(ErrorCode::kNoSpace, "there is not enough space for the output")
+                    .In(volume.place.string())
+                    .Expected(std::to_string(volume.needed) + " bytes")
+                    .Found(std::to_string(volume.available) + " bytes free")
+                    .Next("nothing was written"));
+  }
+  return CheckFileSizes(plan);
 }
 
 }  // namespace tessera

@@ -44,6 +44,26 @@ std::string_view Name(Reach reach) {
   return "scheme";
 }
 
+std::string_view Name(ModuleFor engine) {
+  switch (engine) {
+    case ModuleFor::kAny:
+      return "any";
+    case ModuleFor::kSglang:
+      return "sglang";
+    case ModuleFor::kVllm:
+      return "vllm";
+    case ModuleFor::kDeepSeek:
+      return "deepseek";
+  }
+  return "any";
+}
+
+std::vector<std::filesystem::path> Request::Outputs() const {
+  std::vector<std::filesystem::path> outputs = {out};
+  if (split) outputs.push_back(*split);
+  return outputs;
+}
+
 Result<void> RunOptions::CheckStop() const {
   if (!Stopped()) return {};
   const bool terminated = *signal == SIGTERM;

@@ -36,6 +36,10 @@ struct QuantizeRequest {
   std::optional<std::filesystem::path> calibration;
 };
 
+// Whose loader a split-off MTP module is for; kAny: a checkpoint like any other.
+enum class ModuleFor : uint8_t { kAny, kSglang, kVllm, kDeepSeek };
+std::string_view Name(ModuleFor engine);  // "any", "sglang", "vllm", "deepseek"
+
 // What shapes the output's bytes, and where they come from and go to.
 struct Request {
   std::filesystem::path in, out;
@@ -46,12 +50,19 @@ struct Request {
   bool saturate = false;                             // with kF16
   std::optional<QuantizeRequest> quantize;           // then `to` is kStored
   MtpMode mtp = MtpMode::kKeep;
+  std::optional<std::filesystem::path> split;  // the MTP module goes here, the rest to `out`
+  ModuleFor split_for = ModuleFor::kAny;
+  std::optional<std::filesystem::path> module;  // this MTP module joins the model of `in`
+  bool dedup_mtp = false;   // drop the module's embedding and head where they are copies
   uint64_t shard_size = 0;  // 0: shards as in the source
   uint32_t mp = 0;          // 0: not cut; else model-parallel ranks as DeepSeek's demo loads them
   std::vector<uint32_t> ranks;  // with mp: only these, rising; empty: all
   bool no_index = false;        // accept several shards without an index
   bool sha256 = false;          // whole-file SHA-256 in the manifest
   bool force = false;           // replace an output that tessera wrote
+
+  // The folders to write, as Plan::folders.
+  std::vector<std::filesystem::path> Outputs() const;
 };
 
 // How to run it. None of these may change an output byte.

@@ -16,22 +16,28 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<const PlanTensor*> ByName(const Plan& plan) {
+std::vector<const PlanTensor*> ByName(const Plan& plan, uint32_t folder) {
   std::vector<const PlanTensor*> tensors;
-  tensors.reserve(plan.tensors.size());
-  for (const PlanTensor& tensor : plan.tensors) tensors.push_back(&tensor);
+  for (const PlanTensor& tensor : plan.tensors) {
+    if (plan.files[tensor.file].folder == folder) tensors.push_back(&tensor);
+  }
   std::ranges::sort(tensors, {},
                     [](const PlanTensor* t) -> const std::string& { return t->info.name(); });
   return tensors;
 }
 
 // As the hub writes it: two-space indent, names sorted; but with the true total_size.
-std::string RenderIndex(const Plan& plan) {
-  std::string text =
-      "{\n  \"metadata\": {\n    \"total_size\": " + std::to_string(plan.payload_bytes) +
-      "\n  },\n  \"weight_map\": {";
+std::string RenderIndex(const Plan& plan, uint32_t folder) {
+  const std::vector<const PlanTensor*> tensors = ByName(plan, folder);
+  std::string text = "{\n";
+  if (plan.folders[folder].index_total) {
+    uint64_t bytes = 0;
+    for (const PlanTensor* tensor : tensors) bytes += tensor->info.bytes();
+    text += "  \"metadata\": {\n    \"total_size\": " + std::to_string(bytes) + "\n  },\n";
+  }
+  text += "  \"weight_map\": {";
   std::string_view separator = "\n";
-  for (const PlanTensor* tensor : ByName(plan)) {
+  for (const PlanTensor* tensor : tensors) {
     text += separator;
     text +=
         "    " + QuoteJson(tensor->info.name()) + ": " + QuoteJson(plan.files[tensor->file].name);
@@ -55,12 +61,13 @@ Result<std::string> Sha256Of(const fs::path& path, const StopCheck& check) {
   return hash.FinishHex();
 }
 
-std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& execution) {
+std::vector<ManifestTensor> DescribeTensors(const Plan& plan, uint32_t folder,
+                                            const Execution& execution) {
   std::vector<ManifestTensor> tensors;
-  tensors.reserve(plan.tensors.size());
   for (const Step& step : plan.steps) {
     for (const Destination& d : step.destinations) {
       const PlanTensor& planned = plan.tensors[d.tensor];
+      if (plan.files[planned.file].folder != folder) continue;
       ManifestTensor& t = tensors.emplace_back();
       t.name = planned.info.name();
       t.file = plan.files[planned.file].name;
@@ -84,16 +91,18 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, const Execution& e
   }
   std::ranges::sort(tensors, {}, [&](const ManifestTensor& t) {
     // Rank files share their tensors' names.
-    return std::tuple(plan.index_name.empty() ? std::string_view(t.file) : std::string_view(),
+    const bool ranks = plan.folders[folder].index_name.empty();
+    return std::tuple(ranks ? std::string_view(t.file) : std::string_view(),
                       std::string_view(t.name));
   });
   return tensors;
 }
 
-Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, bool sha256, const fs::path& out,
-                                                const StopCheck& check) {
+Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, uint32_t folder, bool sha256,
+                                                const fs::path& out, const StopCheck& check) {
   std::vector<ManifestFile> files;
   for (const PlanFile& planned : plan.files) {
+    if (planned.folder != folder) continue;
     ManifestFile& file = files.emplace_back();
     file.name = planned.name;
     file.bytes = planned.bytes;
@@ -119,18 +128,27 @@ Result<void> MakeFolders(const fs::path& out, const fs::path& below) {
   return {};
 }
 
-}  // namespace
+// Of several inputs, one after the other.
+void DescribeSource(const Plan& plan, Manifest& manifest) {
+  std::vector<Digest> fingerprints;
+  for (const auto& source : std::span(plan.sources).first(plan.inputs)) {
+    fingerprints.push_back(source->fingerprint());
+    manifest.source_tensors += source->tensors().size();
+    manifest.source_bytes += source->payload_bytes();
+  }
+  manifest.source_fingerprint = plan.inputs == 1 ? fingerprints[0] : Combine(fingerprints);
+}
 
-Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, const OutputDir& dir,
-                  const StopCheck& check) {
+Result<void> SealFolder(const Plan& plan, uint32_t index, const Execution& execution, bool sha256,
+                        const OutputDir& dir, const StopCheck& check) {
+  const PlanFolder& folder = plan.folders[index];
   Manifest manifest;
-  const Checkpoint& source = *plan.sources[0];
-  TESSERA_ASSIGN(manifest.files, DescribeFiles(plan, sha256, dir.path(), check));
-  for (const std::string& name : plan.side_files) {
+  TESSERA_ASSIGN(manifest.files, DescribeFiles(plan, index, sha256, dir.path(), check));
+  for (const std::string& name : folder.side_files) {
     const fs::path target = dir.path() / name;
     TESSERA_TRY(MakeFolders(dir.path(), fs::path(name).parent_path()));
     TESSERA_ASSIGN(const CopiedFile copy,
-                   CopyFileAtomically(source.dir() / name, target, dir.staging(), check));
+                   CopyFileAtomically(plan.sources[0]->dir() / name, target, dir.staging(), check));
     manifest.side_files.push_back({name, copy.bytes, copy.digest});
   }
   TESSERA_TRY(check());
@@ -138,22 +156,32 @@ Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256, con
     manifest.side_files.push_back({name, text.size(), Xxh3(text)});
     return WriteFileAtomically(dir.path() / name, text, dir.staging());
   };
-  TESSERA_TRY(write("config.json", plan.config));
-  if (!plan.index_name.empty()) TESSERA_TRY(write(plan.index_name, RenderIndex(plan)));
+  TESSERA_TRY(write("config.json", folder.config));
+  if (!folder.index_name.empty()) {
+    TESSERA_TRY(write(folder.index_name, RenderIndex(plan, index)));
+  }
   std::ranges::sort(manifest.side_files, {}, &ManifestSideFile::name);
 
   manifest.tool_version = kVersion;
   manifest.numerics = kNumericsVersion;
-  manifest.source_fingerprint = source.fingerprint();
-  manifest.source_tensors = source.tensors().size();
-  manifest.source_bytes = source.payload_bytes();
+  DescribeSource(plan, manifest);
   manifest.request = plan.request;
   manifest.plan = plan.hash;
   manifest.tile_bytes = kTileBytes;
-  manifest.ledger = plan.ledger;
-  manifest.rules = plan.rules;
-  manifest.tensors = DescribeTensors(plan, execution);
+  manifest.ledger = folder.ledger;
+  manifest.rules = folder.rules;
+  manifest.tensors = DescribeTensors(plan, index, execution);
   return WriteFileAtomically(dir.path() / kManifestName, RenderManifest(manifest), dir.staging());
+}
+
+}  // namespace
+
+Result<void> Seal(const Plan& plan, const Execution& execution, bool sha256,
+                  const OutputFolders& out, const StopCheck& check) {
+  for (auto folder = static_cast<uint32_t>(plan.folders.size()); folder-- > 0;) {
+    TESSERA_TRY(SealFolder(plan, folder, execution, sha256, out.dir(folder), check));
+  }
+  return {};
 }
 
 }  // namespace tessera

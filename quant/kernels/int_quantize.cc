@@ -150,10 +150,10 @@ HWY_INLINE StripVec ToF16(StripVec x) {
   return hn::CopySignToAbs(magnitude, x);
 }
 
-// The divisor is a BF16 here. A quotient of two significands a / b of 8 bits is no tie of BF16,
-// that is, no odd m of 9 bits: m would have to divide a. It is off by at least 2^-8 / b of one, and
-// so multiplying by the inverse, within 2^-22 of the quotient, rounds to the same BF16. Subnormal
-// results may differ: their code is 0 either way.
+// The divisor is a BF16 here, or an F16. A quotient a / b of significands of 8 and up to 11 bits is
+// no tie of BF16, that is, no odd m of 9 bits: m would have to divide a. It is off by at least 1 in
+// b * m, a part in 2^20. Multiplying by the inverse is within a part in 2^22 of the quotient, and
+// so rounds to the same BF16. Subnormal results may differ: their code is 0 either way.
 HWY_INLINE StripVec Bf16Quotient(StripVec x, const IntCoding& coding) {
   return ToBf16(hn::Mul(ToBf16(x), hn::Set(StripTag(), coding.inverse)));
 }

@@ -38,16 +38,25 @@ class Quantizer {
         first_row_(first_row),
         out_(out),
         math_(math),
+        group_cols_(format.GroupCols(out.cols)),
+        beyond_(BeyondRange(format)),
+        choices_(out.groups),
         sums_(format.group_rows) {}
 
-  // Rows that share their scales.
+  // Rows that share their scales. All scales come before all codes: a scale waits for a chain of
+  // operations, and the chains of several groups can run beside one another.
   void QuantizeRowsOf(uint64_t row, uint64_t rows, ValueStats& stats) {
-    std::ranges::fill(row_totals_, IntQuality::Worst{});
-    row_totals_.resize(rows);
-    const uint64_t step = format_.GroupCols(out_.cols);
+    row_totals_.assign(rows, {});
     for (uint64_t group = 0; group < out_.groups; ++group) {
-      const uint64_t col = group * step;
-      QuantizeTile({row, rows, group, col, std::min(step, out_.cols - col)}, stats);
+      choices_[group] = Choose(TileAt(row, rows, group));
+    }
+    for (uint64_t group = 0; group < out_.groups; ++group) {
+      const Tile tile = TileAt(row, rows, group);
+      if (choices_[group].group == Group::kNotFinite) {
+        Refuse(tile, stats);
+      } else {
+        Encode(tile, choices_[group], stats.quality);
+      }
     }
     for (uint64_t i = 0; i < rows; ++i) {
       row_totals_[i].row = first_row_ + row + i;
@@ -56,32 +65,44 @@ class Quantizer {
   }
 
  private:
+  enum class Group : uint8_t { kOrdinary, kZero, kNotFinite };
+
+  struct Choice {
+    Group group;
+    IntScale scale;
+  };
+
+  Tile TileAt(uint64_t row, uint64_t rows, uint64_t group) const {
+    const uint64_t col = group * group_cols_;
+    return {row, rows, group, col, std::min(group_cols_, out_.cols - col)};
+  }
+
   const float* Values(const Tile& tile, uint64_t i) const {
     return in_ + (tile.row + i) * out_.cols + tile.col;
   }
 
-  void QuantizeTile(const Tile& tile, ValueStats& stats) {
+  Choice Choose(const Tile& tile) {
     const kernels::IntExtremes extremes = FindExtremes(tile);
-    if (extremes.magnitude_bits >= std::bit_cast<uint32_t>(BeyondRange(format_))) {
-      Refuse(tile, stats);
-      return;
-    }
-    const bool all_zero = extremes.magnitude_bits == 0;
-    IntScale scale;
+    if (extremes.magnitude_bits >= std::bit_cast<uint32_t>(beyond_)) return {Group::kNotFinite, {}};
+    const Group group = extremes.magnitude_bits == 0 ? Group::kZero : Group::kOrdinary;
     if (search_ == Search::kAbsMax) {
-      scale = AbsMaxScale(format_, extremes.min, extremes.max);
-      Encode(tile, scale, ArithmeticOf(format_.rule));
-    } else if (all_zero) {
-      scale = {1, 0, 1};
-      Encode(tile, scale, kernels::IntArithmetic::kInverse);
+      return {group, AbsMaxScale(format_, extremes.min, extremes.max)};
+    }
+    if (group == Group::kZero) return {group, {1, 0, 1}};
+    return {group, SearchScale(format_, search_ == Search::kMseSigned, extremes.min, extremes.max,
+                               Gather(tile), math_)};
+  }
+
+  void Encode(const Tile& tile, const Choice& choice, IntQuality& quality) {
+    IntScale scale = choice.scale;
+    if (search_ == Search::kAbsMax) {
+      EncodeUnder(tile, scale, ArithmeticOf(format_.rule));
     } else {
-      scale = SearchScale(format_, search_ == Search::kMseSigned, extremes.min, extremes.max,
-                          Gather(tile), math_);
-      Encode(tile, scale, kernels::IntArithmetic::kInverse);
+      EncodeUnder(tile, scale, kernels::IntArithmetic::kInverse);
       Refit(tile, scale);
     }
     StoreScale(tile, scale);
-    AddQuality(tile, scale, all_zero, stats.quality);
+    AddQuality(tile, scale, choice.group == Group::kZero, quality);
   }
 
   kernels::IntExtremes FindExtremes(const Tile& tile) const {
@@ -96,10 +117,9 @@ class Quantizer {
   }
 
   void Refuse(const Tile& tile, ValueStats& stats) {
-    const float beyond = BeyondRange(format_);
     for (uint64_t i = 0; i < tile.rows; ++i) {
       const float* values = Values(tile, i);
-      for (uint64_t k = 0; k < tile.n; ++k) stats.not_finite += !(std::fabs(values[k]) < beyond);
+      for (uint64_t k = 0; k < tile.n; ++k) stats.not_finite += !(std::fabs(values[k]) < beyond_);
       std::fill_n(Codes(tile, i), tile.n, int8_t{0});
     }
     StoreScale(tile, {1, 0, 1});
@@ -121,7 +141,7 @@ class Quantizer {
 
   // Codes of the whole tile, and their sums row by row. Returns the noise in units of the scale
   // squared.
-  double Encode(const Tile& tile, const IntScale& scale, kernels::IntArithmetic arithmetic) {
+  double EncodeUnder(const Tile& tile, const IntScale& scale, kernels::IntArithmetic arithmetic) {
     // Subnormal scales are rare, and kernels need the inverse.
     const bool normal = std::fabs(scale.scale) >= kernels::kLeastNormal;
     const auto encode = normal ? math_.encode : kReferenceMath.encode;
@@ -148,11 +168,11 @@ class Quantizer {
     if (refit == scale.scale) return;
     const IntScale again{refit, scale.zero, refit};
     const double before = noise * scale.scale * scale.scale;
-    const double after = Encode(tile, again, kernels::IntArithmetic::kInverse) * refit * refit;
+    const double after = EncodeUnder(tile, again, kernels::IntArithmetic::kInverse) * refit * refit;
     if (after < before) {
       scale = again;
     } else {
-      Encode(tile, scale, kernels::IntArithmetic::kInverse);
+      EncodeUnder(tile, scale, kernels::IntArithmetic::kInverse);
     }
   }
 
@@ -195,6 +215,9 @@ class Quantizer {
   const uint64_t first_row_;
   const IntRows& out_;
   const IntMath& math_;
+  const uint64_t group_cols_;
+  const float beyond_;
+  std::vector<Choice> choices_;  // of the groups of the rows at hand
   std::vector<float> gathered_;
   std::vector<kernels::IntSums> sums_;  // of the tile's rows
   std::vector<IntQuality::Worst> row_totals_;

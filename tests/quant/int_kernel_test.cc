@@ -31,7 +31,7 @@ void ExpectSameSums(const kernels::IntSums& got, const kernels::IntSums& want) {
 void ExpectEncodingOnEveryTarget(const std::vector<float>& row, const kernels::IntCoding& coding) {
   std::vector<int8_t> want(row.size());
   kernels::IntSums want_sums;
-  reference::EncodeInts(row.data(), row.size(), coding, want.data(), want_sums);
+  reference::EncodeInts({row.data(), row.size(), row.size()}, &coding, want.data(), &want_sums);
   for (const SimdTarget target : SupportedTargets()) {
     SCOPED_TRACE(testing::Message() << target.name() << " n=" << row.size() << " arithmetic "
                                     << static_cast<int>(coding.arithmetic) << std::hexfloat
@@ -39,7 +39,7 @@ void ExpectEncodingOnEveryTarget(const std::vector<float>& row, const kernels::I
     const ScopedTarget use(target);
     std::vector<int8_t> got(row.size());
     kernels::IntSums sums;
-    kernels::EncodeInts(row.data(), row.size(), coding, got.data(), sums);
+    kernels::EncodeInts({row.data(), row.size(), row.size()}, &coding, got.data(), &sums);
     ASSERT_TRUE(SameBits(got, want));
     ExpectSameSums(sums, want_sums);
   }
@@ -108,14 +108,15 @@ TEST(IntKernel, ExtremesAndErrorsAreTheReferencesOnEveryTarget) {
       const float scale = (i % 2 == 0 ? 0.1f : -0.1f) * static_cast<float>(i + 1);
       candidates.push_back({scale, 1 / scale, -8.0f - static_cast<float>(i % 3), 7});
     }
-    const auto want = reference::FindExtremes(row.data(), n);
+    kernels::IntExtremes want, got;
+    reference::FindExtremes({row.data(), n, n}, &want);
     std::vector<float> want_errors(candidates.size());
     reference::SquaredErrors(row.data(), n, candidates.data(), candidates.size(),
                              want_errors.data());
     for (const SimdTarget target : SupportedTargets()) {
       SCOPED_TRACE(testing::Message() << target.name() << " n=" << n);
       const ScopedTarget use(target);
-      const auto got = kernels::FindExtremes(row.data(), n);
+      kernels::FindExtremes({row.data(), n, n}, &got);
       EXPECT_EQ(got.min, want.min);
       EXPECT_EQ(got.max, want.max);
       EXPECT_EQ(got.magnitude_bits, want.magnitude_bits);
@@ -134,7 +135,9 @@ TEST(IntKernel, ExtremesTellWhatIsNotFiniteWhereverItLies) {
         row[at] = odd;
         for (const SimdTarget target : SupportedTargets()) {
           const ScopedTarget use(target);
-          EXPECT_GE(kernels::FindExtremes(row.data(), n).magnitude_bits, 0x7F800000u)
+          kernels::IntExtremes found;
+          kernels::FindExtremes({row.data(), n, n}, &found);
+          EXPECT_GE(found.magnitude_bits, 0x7F800000u)
               << target.name() << " n=" << n << " at " << at;
         }
       }

@@ -23,11 +23,6 @@ kernels::IntArithmetic ArithmeticOf(AbsMaxRule rule) {
   return {};
 }
 
-// The values under one scale: `rows` stretches of `n`, the first one at [row, col].
-struct Tile {
-  uint64_t row, rows, group, col, n;
-};
-
 class Quantizer {
  public:
   Quantizer(const IntFormat& format, Search search, const float* in, uint64_t first_row,
@@ -38,154 +33,176 @@ class Quantizer {
         first_row_(first_row),
         out_(out),
         math_(math),
-        sums_(format.group_rows) {}
+        group_cols_(format.GroupCols(out.cols)),
+        beyond_(std::bit_cast<uint32_t>(BeyondRange(format))),
+        arithmetic_(search == Search::kAbsMax ? ArithmeticOf(format.rule)
+                                              : kernels::IntArithmetic::kInverse),
+        extremes_(out.groups),
+        scales_(out.groups),
+        codings_(out.groups) {}
 
-  // Rows that share their scales.
+  // Rows that share their scales. All scales come before all codes: a scale waits for a chain of
+  // operations, and the chains of several groups can run beside one another.
   void QuantizeRowsOf(uint64_t row, uint64_t rows, ValueStats& stats) {
-    std::ranges::fill(row_totals_, IntQuality::Worst{});
-    row_totals_.resize(rows);
-    const uint64_t step = format_.GroupCols(out_.cols);
+    row_ = row;
+    rows_ = rows;
+    sums_.resize(rows * out_.groups);
+    totals_.assign(rows, {});
+    FindExtremes();
     for (uint64_t group = 0; group < out_.groups; ++group) {
-      const uint64_t col = group * step;
-      QuantizeTile({row, rows, group, col, std::min(step, out_.cols - col)}, stats);
+      scales_[group] = ChooseScale(group);
+      codings_[group] = CodingUnder(scales_[group]);
     }
     for (uint64_t i = 0; i < rows; ++i) {
-      row_totals_[i].row = first_row_ + row + i;
-      stats.quality.worst_row.Include(row_totals_[i]);
+      math_.encode({Values(i, 0), out_.cols, group_cols_}, codings_.data(), Codes(i, 0),
+                   &sums_[i * out_.groups]);
+    }
+    for (uint64_t group = 0; group < out_.groups; ++group) FinishGroup(group, stats);
+    for (uint64_t i = 0; i < rows; ++i) {
+      totals_[i].row = first_row_ + row + i;
+      stats.quality.worst_row.Include(totals_[i]);
     }
   }
 
  private:
-  const float* Values(const Tile& tile, uint64_t i) const {
-    return in_ + (tile.row + i) * out_.cols + tile.col;
+  uint64_t Cols(uint64_t group) const {
+    return std::min(group_cols_, out_.cols - group * group_cols_);
+  }
+  const float* Values(uint64_t i, uint64_t group) const {
+    return in_ + (row_ + i) * out_.cols + group * group_cols_;
+  }
+  int8_t* Codes(uint64_t i, uint64_t group) const {
+    return out_.codes.data() + (row_ + i) * out_.cols + group * group_cols_;
+  }
+  kernels::IntSums& Sums(uint64_t i, uint64_t group) { return sums_[i * out_.groups + group]; }
+  bool IsFinite(uint64_t group) const { return extremes_[group].magnitude_bits < beyond_; }
+  bool IsZero(uint64_t group) const { return extremes_[group].magnitude_bits == 0; }
+
+  void FindExtremes() {
+    math_.find_extremes({Values(0, 0), out_.cols, group_cols_}, extremes_.data());
+    std::vector<kernels::IntExtremes> more(rows_ > 1 ? out_.groups : 0);
+    for (uint64_t i = 1; i < rows_; ++i) {
+      math_.find_extremes({Values(i, 0), out_.cols, group_cols_}, more.data());
+      for (uint64_t group = 0; group < out_.groups; ++group) {
+        kernels::IntExtremes& all = extremes_[group];
+        all.min = std::min(all.min, more[group].min);
+        all.max = std::max(all.max, more[group].max);
+        all.magnitude_bits = std::max(all.magnitude_bits, more[group].magnitude_bits);
+      }
+    }
   }
 
-  void QuantizeTile(const Tile& tile, ValueStats& stats) {
-    const kernels::IntExtremes extremes = FindExtremes(tile);
-    if (extremes.magnitude_bits >= std::bit_cast<uint32_t>(BeyondRange(format_))) {
-      Refuse(tile, stats);
-      return;
-    }
-    const bool all_zero = extremes.magnitude_bits == 0;
-    IntScale scale;
-    if (search_ == Search::kAbsMax) {
-      scale = AbsMaxScale(format_, extremes.min, extremes.max);
-      Encode(tile, scale, ArithmeticOf(format_.rule));
-    } else if (all_zero) {
-      scale = {1, 0, 1};
-      Encode(tile, scale, kernels::IntArithmetic::kInverse);
-    } else {
-      scale = SearchScale(format_, search_ == Search::kMseSigned, extremes.min, extremes.max,
-                          Gather(tile), math_);
-      Encode(tile, scale, kernels::IntArithmetic::kInverse);
-      Refit(tile, scale);
-    }
-    StoreScale(tile, scale);
-    AddQuality(tile, scale, all_zero, stats.quality);
+  IntScale ChooseScale(uint64_t group) {
+    const kernels::IntExtremes& extremes = extremes_[group];
+    if (!IsFinite(group)) return {1, 0, 1};
+    if (search_ == Search::kAbsMax) return AbsMaxScale(format_, extremes.min, extremes.max);
+    if (IsZero(group)) return {1, 0, 1};
+    return SearchScale(format_, search_ == Search::kMseSigned, extremes.min, extremes.max,
+                       Gather(group), math_);
   }
 
-  kernels::IntExtremes FindExtremes(const Tile& tile) const {
-    kernels::IntExtremes all = math_.find_extremes(Values(tile, 0), tile.n);
-    for (uint64_t i = 1; i < tile.rows; ++i) {
-      const kernels::IntExtremes row = math_.find_extremes(Values(tile, i), tile.n);
-      all.min = std::min(all.min, row.min);
-      all.max = std::max(all.max, row.max);
-      all.magnitude_bits = std::max(all.magnitude_bits, row.magnitude_bits);
-    }
-    return all;
+  kernels::IntCoding CodingUnder(const IntScale& scale) const {
+    return {scale.divisor,    1 / scale.scale,   scale.zero,
+            format_.lowest(), format_.highest(), arithmetic_};
   }
 
-  void Refuse(const Tile& tile, ValueStats& stats) {
-    const float beyond = BeyondRange(format_);
-    for (uint64_t i = 0; i < tile.rows; ++i) {
-      const float* values = Values(tile, i);
-      for (uint64_t k = 0; k < tile.n; ++k) stats.not_finite += !(std::fabs(values[k]) < beyond);
-      std::fill_n(Codes(tile, i), tile.n, int8_t{0});
-    }
-    StoreScale(tile, {1, 0, 1});
-  }
-
-  // The values one after another.
-  std::span<const float> Gather(const Tile& tile) {
-    if (tile.rows == 1) return {Values(tile, 0), tile.n};
-    gathered_.resize(tile.rows * tile.n);
-    for (uint64_t i = 0; i < tile.rows; ++i) {
-      std::copy_n(Values(tile, i), tile.n, gathered_.data() + i * tile.n);
+  // The values of a group, one row after another.
+  std::span<const float> Gather(uint64_t group) {
+    const uint64_t n = Cols(group);
+    if (rows_ == 1) return {Values(0, group), n};
+    gathered_.resize(rows_ * n);
+    for (uint64_t i = 0; i < rows_; ++i) {
+      std::copy_n(Values(i, group), n, gathered_.data() + i * n);
     }
     return gathered_;
   }
 
-  int8_t* Codes(const Tile& tile, uint64_t i) const {
-    return out_.codes.data() + (tile.row + i) * out_.cols + tile.col;
+  void FinishGroup(uint64_t group, ValueStats& stats) {
+    if (!IsFinite(group)) {
+      Refuse(group, stats);
+    } else if (std::fabs(scales_[group].scale) < kernels::kLeastNormal) {
+      Encode(group, kReferenceMath);  // kernels need a finite inverse
+    } else if (search_ != Search::kAbsMax) {
+      Refit(group);
+    }
+    for (uint64_t i = 0; i < rows_; ++i) {
+      const uint64_t at = (row_ + i) * out_.groups + group;
+      out_.scales[at] = scales_[group].scale;
+      out_.zeros[at] = static_cast<int8_t>(scales_[group].zero);
+    }
+    if (IsFinite(group)) AddQuality(group, stats.quality);
   }
 
-  // Codes of the whole tile, and their sums row by row. Returns the noise in units of the scale
-  // squared.
-  double Encode(const Tile& tile, const IntScale& scale, kernels::IntArithmetic arithmetic) {
-    // Subnormal scales are rare, and kernels need the inverse.
-    const bool normal = std::fabs(scale.scale) >= kernels::kLeastNormal;
-    const auto encode = normal ? math_.encode : kReferenceMath.encode;
-    const kernels::IntCoding coding{scale.divisor,    1 / scale.scale,   scale.zero,
-                                    format_.lowest(), format_.highest(), arithmetic};
-    double noise = 0;
-    for (uint64_t i = 0; i < tile.rows; ++i) {
-      encode(Values(tile, i), tile.n, coding, Codes(tile, i), sums_[i]);
-      noise += double{sums_[i].error_squared};
+  void Refuse(uint64_t group, ValueStats& stats) {
+    for (uint64_t i = 0; i < rows_; ++i) {
+      for (uint64_t k = 0; k < Cols(group); ++k) {
+        const auto bits = std::bit_cast<uint32_t>(std::fabs(Values(i, group)[k]));
+        stats.not_finite += bits >= beyond_;
+      }
+      std::fill_n(Codes(i, group), Cols(group), int8_t{0});
     }
-    return noise;
+  }
+
+  void Encode(uint64_t group, const IntMath& math) {
+    codings_[group] = CodingUnder(scales_[group]);
+    const uint64_t n = Cols(group);
+    for (uint64_t i = 0; i < rows_; ++i) {
+      math.encode({Values(i, group), n, n}, &codings_[group], Codes(i, group), &Sums(i, group));
+    }
+  }
+
+  // Of a group, in units of its scale squared.
+  struct Totals {
+    double noise = 0, crossed = 0, squared = 0;
+  };
+  Totals TotalsOf(uint64_t group) {
+    Totals totals;
+    for (uint64_t i = 0; i < rows_; ++i) {
+      totals.noise += double{Sums(i, group).error_squared};
+      totals.crossed += double{Sums(i, group).error_times_code};
+      totals.squared += double{Sums(i, group).code_squared};
+    }
+    return totals;
   }
 
   // The codes that a scale gave say which scale would have been best for them; that one gives codes
   // that are better still, or the first ones come back.
-  void Refit(const Tile& tile, IntScale& scale) {
-    double noise = 0, crossed = 0, squared = 0;
-    for (uint64_t i = 0; i < tile.rows; ++i) {
-      noise += double{sums_[i].error_squared};
-      crossed += double{sums_[i].error_times_code};
-      squared += double{sums_[i].code_squared};
-    }
-    const float refit = RefitScale(format_, scale.scale, crossed, squared);
-    if (refit == scale.scale) return;
-    const IntScale again{refit, scale.zero, refit};
-    const double before = noise * scale.scale * scale.scale;
-    const double after = Encode(tile, again, kernels::IntArithmetic::kInverse) * refit * refit;
-    if (after < before) {
-      scale = again;
-    } else {
-      Encode(tile, scale, kernels::IntArithmetic::kInverse);
-    }
+  void Refit(uint64_t group) {
+    const IntScale first = scales_[group];
+    const Totals totals = TotalsOf(group);
+    const float refit = RefitScale(format_, first.scale, totals.crossed, totals.squared);
+    if (refit == first.scale) return;
+    scales_[group] = {refit, first.zero, refit};
+    Encode(group, math_);
+    const double before = totals.noise * first.scale * first.scale;
+    if (TotalsOf(group).noise * refit * refit < before) return;
+    scales_[group] = first;
+    Encode(group, math_);
   }
 
-  void StoreScale(const Tile& tile, const IntScale& scale) const {
-    for (uint64_t i = 0; i < tile.rows; ++i) {
-      const uint64_t at = (tile.row + i) * out_.groups + tile.group;
-      out_.scales[at] = scale.scale;
-      out_.zeros[at] = static_cast<int8_t>(scale.zero);
+  void AddQuality(uint64_t group, IntQuality& quality) {
+    const double unit = double{scales_[group].scale} * scales_[group].scale;
+    IntQuality::Worst whole{.row = first_row_ + row_, .group = group};
+    for (uint64_t i = 0; i < rows_; ++i) {
+      const kernels::IntSums& sums = Sums(i, group);
+      const double noise = double{sums.error_squared} * unit;
+      const double squared = double{sums.code_squared} * unit;
+      const double crossed = double{sums.error_times_code} * unit;
+      const double signal = noise + 2 * crossed + squared;  // ((y - c) + c)^2
+      quality.signal += signal;
+      quality.noise += noise;
+      quality.cross += crossed + squared;
+      quality.quantized += squared;
+      quality.saturated += sums.saturated;
+      totals_[i].signal += signal;
+      totals_[i].noise += noise;
+      whole.signal += signal;
+      whole.noise += noise;
     }
-  }
-
-  void AddQuality(const Tile& tile, const IntScale& scale, bool all_zero, IntQuality& quality) {
-    const double unit = double{scale.scale} * scale.scale;
-    IntQuality::Worst whole{.row = first_row_ + tile.row, .group = tile.group};
-    for (uint64_t i = 0; i < tile.rows; ++i) {
-      const double noise = double{sums_[i].error_squared};
-      const double squared = double{sums_[i].code_squared};
-      const double crossed = double{sums_[i].error_times_code} + squared;
-      const double signal = noise + crossed + double{sums_[i].error_times_code};
-      quality.signal += signal * unit;
-      quality.noise += noise * unit;
-      quality.cross += crossed * unit;
-      quality.quantized += squared * unit;
-      quality.saturated += sums_[i].saturated;
-      row_totals_[i].signal += signal * unit;
-      row_totals_[i].noise += noise * unit;
-      whole.signal += signal * unit;
-      whole.noise += noise * unit;
-    }
-    const auto weights = static_cast<double>(tile.rows * tile.n);
-    quality.weights += tile.rows * tile.n;
-    quality.zero_groups += all_zero;
-    if (!all_zero) quality.predicted += weights * unit / 12;
+    const uint64_t weights = rows_ * Cols(group);
+    quality.weights += weights;
+    quality.zero_groups += IsZero(group);
+    if (!IsZero(group)) quality.predicted += static_cast<double>(weights) * (unit / 12);
     quality.worst_group.Include(whole);
   }
 
@@ -195,9 +212,18 @@ class Quantizer {
   const uint64_t first_row_;
   const IntRows& out_;
   const IntMath& math_;
+  const uint64_t group_cols_;
+  const uint32_t beyond_;
+  const kernels::IntArithmetic arithmetic_;
+
+  // Of the rows at hand.
+  uint64_t row_ = 0, rows_ = 0;
+  std::vector<kernels::IntExtremes> extremes_;  // [groups]
+  std::vector<IntScale> scales_;                // [groups]
+  std::vector<kernels::IntCoding> codings_;     // [groups]
+  std::vector<kernels::IntSums> sums_;          // [rows, groups]
+  std::vector<IntQuality::Worst> totals_;       // [rows]
   std::vector<float> gathered_;
-  std::vector<kernels::IntSums> sums_;  // of the tile's rows
-  std::vector<IntQuality::Worst> row_totals_;
 };
 
 }  // namespace

@@ -52,22 +52,27 @@ float CodeSpan(const IntFormat& format) {
   return static_cast<float>(format.highest() - format.lowest());
 }
 
+// `scale` as it is stored, never 0.
+float Stored(const IntFormat& format, float scale) {
+  const float rounded = Rounded(format.scale, scale);
+  return rounded == 0 ? LeastScale(format.scale) : rounded;
+}
+
 IntScale CompressedTensors(const IntFormat& format, float min, float max) {
   constexpr float kEpsilon = 0x1p-7f;  // BF16's
   min = std::min(Bf16(min), 0.0f);
   max = std::max(Bf16(max), 0.0f);
-  if (format.symmetric) {
-    const float scale = Bf16(std::max(-min, max) / (CodeSpan(format) / 2));
-    return {scale == 0 ? kEpsilon : scale, 0, scale == 0 ? kEpsilon : scale};
-  }
+  const auto chosen = [&](float scale, float zero) -> IntScale {
+    const float stored = Stored(format, scale == 0 ? kEpsilon : scale);
+    return {stored, static_cast<int>(zero), stored};
+  };
+  if (format.symmetric) return chosen(Bf16(std::max(-min, max) / (CodeSpan(format) / 2)), 0);
   const auto lowest = static_cast<float>(format.lowest());
   const auto highest = static_cast<float>(format.highest());
   const float scale = Bf16(Bf16(max - min) / CodeSpan(format));
   // 0 / 0 ends as a zero of 0; an infinite quotient at the upper end of the range.
-  float zero = scale == 0 ? (min == 0 ? 0 : highest) : Bf16(lowest - Bf16(min / scale));
-  zero = std::nearbyint(std::clamp(zero, lowest, highest));
-  const float stored = scale == 0 ? kEpsilon : scale;
-  return {stored, static_cast<int>(zero), stored};
+  const float zero = scale == 0 ? (min == 0 ? 0 : highest) : Bf16(lowest - Bf16(min / scale));
+  return chosen(scale, std::nearbyint(std::clamp(zero, lowest, highest)));
 }
 
 // Upstream does not widen min and max by zero here: a group of one sign may lose its small values.
@@ -82,7 +87,7 @@ IntScale AutoAwq(float min, float max) {
 IntScale Gptq(const IntFormat& format, float magnitude) {
   if (magnitude == 0) magnitude = 1;
   const float scale = 2 * magnitude / CodeSpan(format);
-  return {std::max(Rounded(format.scale, scale), LeastScale(format.scale)), 0, scale};
+  return {Stored(format, scale), 0, scale};
 }
 
 IntScale OverHighest(const IntFormat& format, float magnitude) {

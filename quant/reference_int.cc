@@ -59,9 +59,7 @@ float CodeOf(float x, const kernels::IntCoding& coding) {
   return 0;
 }
 
-}  // namespace
-
-kernels::IntExtremes FindExtremes(const float* x, size_t n) {
+kernels::IntExtremes ExtremesOf(const float* x, size_t n) {
   kernels::IntExtremes found{x[0], x[0], 0};
   for (size_t i = 0; i < n; ++i) {
     found.min = std::min(found.min, x[i]);
@@ -72,22 +70,8 @@ kernels::IntExtremes FindExtremes(const float* x, size_t n) {
   return found;
 }
 
-void SquaredErrors(const float* x, size_t n, const kernels::IntCandidate* candidates, size_t count,
-                   float* errors) {
-  for (size_t k = 0; k < count; ++k) {
-    const kernels::IntCandidate& candidate = candidates[k];
-    LaneSum sum;
-    for (size_t i = 0; i < n; ++i) {
-      const float y = x[i] * candidate.inverse;
-      const float error = y - NearestWithin(y, candidate.lowest, candidate.highest);
-      sum.Add(i, error * error);
-    }
-    errors[k] = sum.Total();
-  }
-}
-
-void EncodeInts(const float* x, size_t n, const kernels::IntCoding& coding, int8_t* codes,
-                kernels::IntSums& sums) {
+void EncodeGroup(const float* x, size_t n, const kernels::IntCoding& coding, int8_t* codes,
+                 kernels::IntSums& sums) {
   LaneSum error_squared, error_times_code, code_squared;
   sums = {};
   const float below = static_cast<float>(coding.lowest - coding.zero) - 0.5f;
@@ -105,6 +89,42 @@ void EncodeInts(const float* x, size_t n, const kernels::IntCoding& coding, int8
   sums.error_squared = error_squared.Total();
   sums.error_times_code = error_times_code.Total();
   sums.code_squared = code_squared.Total();
+}
+
+// op(first column, columns, index) of every group.
+void ForEachGroup(const kernels::IntRow& row, auto op) {
+  for (size_t begin = 0, group = 0; begin < row.cols; begin += row.group_cols, ++group) {
+    op(begin, std::min(row.group_cols, row.cols - begin), group);
+  }
+}
+
+}  // namespace
+
+void FindExtremes(const kernels::IntRow& row, kernels::IntExtremes* extremes) {
+  ForEachGroup(row, [&](size_t begin, size_t n, size_t group) {
+    extremes[group] = ExtremesOf(row.x + begin, n);
+  });
+}
+
+void SquaredErrors(const float* x, size_t n, const kernels::IntCandidate* candidates, size_t count,
+                   float* errors) {
+  for (size_t k = 0; k < count; ++k) {
+    const kernels::IntCandidate& candidate = candidates[k];
+    LaneSum sum;
+    for (size_t i = 0; i < n; ++i) {
+      const float y = x[i] * candidate.inverse;
+      const float error = y - NearestWithin(y, candidate.lowest, candidate.highest);
+      sum.Add(i, error * error);
+    }
+    errors[k] = sum.Total();
+  }
+}
+
+void EncodeInts(const kernels::IntRow& row, const kernels::IntCoding* codings, int8_t* codes,
+                kernels::IntSums* sums) {
+  ForEachGroup(row, [&](size_t begin, size_t n, size_t group) {
+    EncodeGroup(row.x + begin, n, codings[group], codes + begin, sums[group]);
+  });
 }
 
 void IntsToF32(const int8_t* codes, size_t n, int zero, float scale, float* out) {

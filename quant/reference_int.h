@@ -5,12 +5,12 @@
 
 namespace tessera::reference {
 
-kernels::IntExtremes FindExtremes(const float* x, size_t n);
+void FindExtremes(const kernels::IntRow& row, kernels::IntExtremes* extremes);
 void SquaredErrors(const float* x, size_t n, const kernels::IntCandidate* candidates, size_t count,
                    float* errors);
 // Where inverse is not finite (the scale is subnormal), y = x / divisor.
-void EncodeInts(const float* x, size_t n, const kernels::IntCoding& coding, int8_t* codes,
-                kernels::IntSums& sums);
+void EncodeInts(const kernels::IntRow& row, const kernels::IntCoding* codings, int8_t* codes,
+                kernels::IntSums* sums);
 void IntsToF32(const int8_t* codes, size_t n, int zero, float scale, float* out);
 
 }  // namespace tessera::reference

@@ -130,7 +130,7 @@ void Transcode(const Scheme& from, std::span<const std::span<const std::byte>> s
                const Scheme& to, std::span<const std::span<std::byte>> target, uint64_t rows,
                uint64_t cols, RowRange range, ValueStats& stats);
 
-// The general way, for any two schemes: a few rows at a time, at least one quantum of both.
+// The general way, for any two schemes: a few rows at a time, at least one quantum of `to`.
 void TranscodeThroughF32(const Scheme& from, std::span<const std::span<const std::byte>> source,
                          const Scheme& to, std::span<const std::span<std::byte>> target,
                          uint64_t rows, uint64_t cols, RowRange range, ValueStats& stats);

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <memory>
-#include <numeric>
 
 #include "quant/part_spans.h"
 #include "quant/scheme.h"
@@ -10,7 +9,7 @@
 namespace tessera {
 namespace {
 
-constexpr uint64_t kScratchFloats = 4096;
+constexpr uint64_t kScratchFloats = 32768;  // a part of L2
 
 // A row of F32 at a time: the rows of a block are read twice but held nowhere.
 void EncodePlain(Dtype from, std::span<const std::byte> source, const Fp8BlockScheme& to,
@@ -31,7 +30,8 @@ void EncodePlain(Dtype from, std::span<const std::byte> source, const Fp8BlockSc
 void TranscodeThroughF32(const Scheme& from, std::span<const std::span<const std::byte>> source,
                          const Scheme& to, std::span<const std::span<std::byte>> target,
                          uint64_t rows, uint64_t cols, RowRange range, ValueStats& stats) {
-  const uint64_t quantum = std::lcm(from.row_quantum(), to.row_quantum());
+  // Decoding may begin anywhere, and rows that stay in cache are worth more than whole blocks.
+  const uint64_t quantum = to.row_quantum();
   // Narrow rows go several at a time.
   const uint64_t step = quantum * std::max<uint64_t>(1, kScratchFloats / (quantum * cols + 1));
   const auto scratch = std::make_unique_for_overwrite<float[]>(std::min(step, range.size()) * cols);

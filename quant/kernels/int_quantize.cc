@@ -65,7 +65,7 @@ HWY_INLINE StripVec NearestWithin(StripVec x, StripVec lowest, StripVec highest)
   return hn::Sub(hn::Add(hn::Min(hn::Max(x, lowest), highest), nearest), nearest);
 }
 
-IntExtremes FindExtremes(const float* x, size_t n) {
+HWY_INLINE IntExtremes ExtremesOf(const float* x, size_t n) {
   const StripTag d;
   const StripI32 di;
   const auto magnitude_mask = hn::Set(di, 0x7FFFFFFF);
@@ -92,6 +92,19 @@ IntExtremes FindExtremes(const float* x, size_t n) {
   hn::StoreU(magnitude, di, magnitudes);
   return {*std::min_element(mins, mins + lanes), *std::max_element(maxs, maxs + lanes),
           static_cast<uint32_t>(*std::max_element(magnitudes, magnitudes + lanes))};
+}
+
+// op(first column, columns, index) of every group.
+template <class Op>
+HWY_INLINE void ForEachGroup(const IntRow& row, const Op& op) {
+  for (size_t begin = 0, group = 0; begin < row.cols; begin += row.group_cols, ++group) {
+    op(begin, std::min(row.group_cols, row.cols - begin), group);
+  }
+}
+
+void FindExtremes(const IntRow& row, IntExtremes* extremes) {
+  ForEachGroup(row, [&](size_t begin, size_t n, size_t group)
+                        HWY_ATTR { extremes[group] = ExtremesOf(row.x + begin, n); });
 }
 
 HWY_INLINE StripVec SquaredError(StripVec x, const IntCandidate& candidate) {
@@ -150,10 +163,10 @@ HWY_INLINE StripVec ToF16(StripVec x) {
   return hn::CopySignToAbs(magnitude, x);
 }
 
-// The divisor is a BF16 here. A quotient of two significands a / b of 8 bits is no tie of BF16,
-// that is, no odd m of 9 bits: m would have to divide a. It is off by at least 2^-8 / b of one, and
-// so multiplying by the inverse, within 2^-22 of the quotient, rounds to the same BF16. Subnormal
-// results may differ: their code is 0 either way.
+// The divisor is a BF16 here, or an F16. A quotient a / b of significands of 8 and up to 11 bits is
+// no tie of BF16, that is, no odd m of 9 bits: m would have to divide a. It is off by at least 1 in
+// b * m, a part in 2^20. Multiplying by the inverse is within a part in 2^22 of the quotient, and
+// so rounds to the same BF16. Subnormal results may differ: their code is 0 either way.
 HWY_INLINE StripVec Bf16Quotient(StripVec x, const IntCoding& coding) {
   return ToBf16(hn::Mul(ToBf16(x), hn::Set(StripTag(), coding.inverse)));
 }
@@ -184,7 +197,8 @@ HWY_INLINE StripVec CodeOf(StripVec x, StripVec y, const IntCoding& coding) {
 }
 
 template <IntArithmetic kArithmetic>
-void EncodeWith(const float* x, size_t n, const IntCoding coding, int8_t* codes, IntSums& sums) {
+HWY_INLINE void EncodeGroup(const float* x, size_t n, const IntCoding coding, int8_t* codes,
+                            IntSums& sums) {
   const StripTag d;
   const StripU32 du;
   const hn::Rebind<uint8_t, StripTag> d8;
@@ -219,18 +233,26 @@ void EncodeWith(const float* x, size_t n, const IntCoding coding, int8_t* codes,
   sums = {AddLanes(squared), AddLanes(crossed), AddLanes(code_squared), saturated};
 }
 
-void EncodeInts(const float* x, size_t n, const IntCoding& coding, int8_t* codes, IntSums& sums) {
-  switch (coding.arithmetic) {
+template <IntArithmetic kArithmetic>
+void EncodeWith(const IntRow& row, const IntCoding* codings, int8_t* codes, IntSums* sums) {
+  ForEachGroup(row, [&](size_t begin, size_t n, size_t group) HWY_ATTR {
+    EncodeGroup<kArithmetic>(row.x + begin, n, codings[group], codes + begin, sums[group]);
+  });
+}
+
+void EncodeInts(const IntRow& row, const IntCoding* codings, int8_t* codes, IntSums* sums) {
+  if (row.cols == 0) return;
+  switch (codings[0].arithmetic) {
     case IntArithmetic::kInverse:
-      return EncodeWith<IntArithmetic::kInverse>(x, n, coding, codes, sums);
+      return EncodeWith<IntArithmetic::kInverse>(row, codings, codes, sums);
     case IntArithmetic::kF32:
-      return EncodeWith<IntArithmetic::kF32>(x, n, coding, codes, sums);
+      return EncodeWith<IntArithmetic::kF32>(row, codings, codes, sums);
     case IntArithmetic::kF32Truncate:
-      return EncodeWith<IntArithmetic::kF32Truncate>(x, n, coding, codes, sums);
+      return EncodeWith<IntArithmetic::kF32Truncate>(row, codings, codes, sums);
     case IntArithmetic::kBf16:
-      return EncodeWith<IntArithmetic::kBf16>(x, n, coding, codes, sums);
+      return EncodeWith<IntArithmetic::kBf16>(row, codings, codes, sums);
     case IntArithmetic::kF16:
-      return EncodeWith<IntArithmetic::kF16>(x, n, coding, codes, sums);
+      return EncodeWith<IntArithmetic::kF16>(row, codings, codes, sums);
   }
 }
 
@@ -261,8 +283,8 @@ HWY_EXPORT(SquaredErrors);
 HWY_EXPORT(EncodeInts);
 HWY_EXPORT(IntsToF32);
 
-IntExtremes FindExtremes(const float* x, size_t n) {
-  return HWY_DYNAMIC_DISPATCH(FindExtremes)(x, n);
+void FindExtremes(const IntRow& row, IntExtremes* extremes) {
+  HWY_DYNAMIC_DISPATCH(FindExtremes)(row, extremes);
 }
 
 void SquaredErrors(const float* x, size_t n, const IntCandidate* candidates, size_t count,
@@ -270,8 +292,8 @@ void SquaredErrors(const float* x, size_t n, const IntCandidate* candidates, siz
   HWY_DYNAMIC_DISPATCH(SquaredErrors)(x, n, candidates, count, errors);
 }
 
-void EncodeInts(const float* x, size_t n, const IntCoding& coding, int8_t* codes, IntSums& sums) {
-  HWY_DYNAMIC_DISPATCH(EncodeInts)(x, n, coding, codes, sums);
+void EncodeInts(const IntRow& row, const IntCoding* codings, int8_t* codes, IntSums* sums) {
+  HWY_DYNAMIC_DISPATCH(EncodeInts)(row, codings, codes, sums);
 }
 
 void IntsToF32(const int8_t* codes, size_t n, int zero, float scale, float* out) {

@@ -13,6 +13,12 @@ inline constexpr size_t kSumLanes = 16;
 // Scales below it have no finite inverse.
 inline constexpr float kLeastNormal = std::numeric_limits<float>::min();
 
+// A row whose groups are `group_cols` values each, the last one what is left.
+struct IntRow {
+  const float* x;
+  size_t cols, group_cols;
+};
+
 struct IntExtremes {
   float min = 0, max = 0;       // garbage where not everything is finite
   uint32_t magnitude_bits = 0;  // the largest |x|, as bits: they order like the values, NaN last
@@ -46,16 +52,17 @@ struct IntSums {
   uint64_t saturated = 0;  // y beyond the outermost codes by more than half a step
 };
 
-// n is at least 1.
-IntExtremes FindExtremes(const float* x, size_t n);
+// One for each group.
+void FindExtremes(const IntRow& row, IntExtremes* extremes);
 
 // errors[i]: the sum of (x * inverse - c)^2 under candidate i, in units of its scale squared, where
 // c is the nearest integer within the bounds.
 void SquaredErrors(const float* x, size_t n, const IntCandidate* candidates, size_t count,
                    float* errors);
 
-// Codes, zero included. All values are finite, and so is inverse.
-void EncodeInts(const float* x, size_t n, const IntCoding& coding, int8_t* codes, IntSums& sums);
+// Codes, zero included, and sums by group. All groups are of one arithmetic; of values that are not
+// finite neither codes nor sums mean anything. Inverses are finite.
+void EncodeInts(const IntRow& row, const IntCoding* codings, int8_t* codes, IntSums* sums);
 
 // (code - zero) * scale; a NaN is the one quiet NaN.
 void IntsToF32(const int8_t* codes, size_t n, int zero, float scale, float* out);

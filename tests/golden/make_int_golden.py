@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks compressed-tensors, on a CPU, for the integers of some awkward rows.
+"""Asks compressed-tensors, and the arithmetic of other quantizers, for the integers of awkward rows.
 
     python3 -m venv venv && venv/bin/pip install torch==2.13.0 numpy compressed-tensors==0.20.0
     venv/bin/python tests/golden/make_int_golden.py
@@ -76,6 +76,57 @@ def quantize(rows, args, fmt):
     return stored, compressor.decompress(dict(stored), scheme)["weight"]
 
 
+def moderate_rows():
+    """The rows whose values F16 holds, and without those that upstream divides by zero."""
+    rows = awkward_rows()[[0, 1, 4, 5, 6, 14, 15, 16, 18, 19, 20, 28, 30, 31]]
+    return torch.cat([rows, torch.zeros(2, COLS, dtype=torch.bfloat16)])
+
+
+def auto_awq(rows):
+    """AutoAWQ's pseudo_quantize_tensor, 4 bits asymmetric, with F16 weights."""
+    w = rows.half().unflatten(-1, (-1, 128))
+    high, low = w.amax(-1, keepdim=True), w.amin(-1, keepdim=True)
+    scale = (high - low).clamp(min=1e-5) / 15
+    zero = (-torch.round(low / scale)).clamp(0, 15)
+    codes = torch.clamp(torch.round(w / scale) + zero, 0, 15)
+    return codes - 8, scale, zero - 8
+
+
+def gptq(rows, bits):
+    """GPTQModel's find_params, symmetric, but for its treatment of groups without a negative value."""
+    w = rows.float().unflatten(-1, (-1, 128))
+    high = w.abs().amax(-1, keepdim=True)
+    high[high == 0] = 1
+    steps = 2**bits - 1
+    scale = (high - -high) / steps
+    zero = (steps + 1) / 2
+    codes = torch.clamp(torch.round(w / scale) + zero, 0, steps)
+    return codes - zero, scale.half(), torch.zeros_like(scale)
+
+
+def int8_row(rows):
+    w = rows.float().unsqueeze(1)
+    scale = w.abs().amax(-1, keepdim=True) / 127
+    scale[scale == 0] = 1
+    return torch.round(w / scale).clamp(-127, 127), scale, torch.zeros_like(scale)
+
+
+def int8_block(rows):
+    """Blocks of 8 x 128; the float becomes an integer towards zero."""
+    w = rows.float().unflatten(-1, (-1, 128))
+    scale = w.abs().unflatten(0, (-1, 8)).amax((1, 3)).repeat_interleave(8, 0).unsqueeze(-1) / 127
+    scale[scale == 0] = 1
+    return (w / scale).to(torch.int8), scale, torch.zeros_like(scale)
+
+
+def int4_fp8(rows):
+    """TensorRT-LLM's quantize_mixed_precision_moe.py, with a scale of 1 for zeros."""
+    w = rows.float().unflatten(-1, (-1, 128))
+    scale = w.abs().amax(-1, keepdim=True) / 7
+    scale[scale == 0] = 1
+    return torch.round(w / scale).clamp(-8, 7), scale, torch.zeros_like(scale)
+
+
 def main():
     OUT.mkdir(exist_ok=True)
     rows = awkward_rows()
@@ -94,6 +145,14 @@ def main():
         for part, tensor in sorted(stored.items()):
             write(f"{name}.{part}.bin", tensor, f"{fmt}, {args}")
         write(f"{name}.decompressed.bin", decompressed, "what compressed-tensors reads back, in BF16")
+    rows = moderate_rows()
+    write("moderate.bf16.bin", rows, "the rows that the rules below quantize, restated in PyTorch")
+    rules = {"awq": auto_awq(rows), "gptq4": gptq(rows, 4), "gptq8": gptq(rows, 8), "int8-row": int8_row(rows),
+             "int8-block": int8_block(rows), "int4-fp8": int4_fp8(rows)}
+    for name, (codes, scale, zero) in rules.items():
+        write(f"{name}.codes.bin", codes.to(torch.int8), "signed codes")
+        write(f"{name}.scales.bin", scale.float(), "scales as float32")
+        write(f"{name}.zeros.bin", zero.to(torch.int8), "signed zeros")
     golden = {"versions": {"torch": torch.__version__, "compressed-tensors": compressed_tensors.__version__,
                            "python": platform.python_version(), "machine": platform.machine()},
               "files": written}

@@ -1,6 +1,7 @@
 // Against compressed-tensors' own codes; tests/golden/README.md says how they were made.
 #include <gtest/gtest.h>
 
+#include "quant/int_rows.h"
 #include "quant/kernels/target.h"
 #include "quant/scheme_int.h"
 #include "tests/quant/golden_file.h"
@@ -71,6 +72,44 @@ TEST(IntGolden, DecodingGivesTheValuesThatCompressedTensorsReadsBack) {
     EXPECT_TRUE(SameBits(got, GoldenFile<uint16_t>("int/" + c.name + ".decompressed.bin")))
         << c.name;
     EXPECT_EQ(stats.wrong_constants, 0u);
+  }
+}
+
+struct Rule {
+  std::string name;
+  IntFormat format;
+};
+
+std::vector<Rule> Rules() {
+  const auto awq = AbsMaxRule::kAutoAwq, gptq = AbsMaxRule::kGptq;
+  return {{"awq", {.symmetric = false, .scale = Dtype::kF16, .rule = awq}},
+          {"gptq4", {.scale = Dtype::kF16, .rule = gptq}},
+          {"gptq8", {.bits = 8, .scale = Dtype::kF16, .rule = gptq}},
+          {"int8-row", {.bits = 8, .group = 0, .scale = Dtype::kF32, .rule = AbsMaxRule::kInt8Row}},
+          {"int8-block",
+           {.bits = 8, .group_rows = 8, .scale = Dtype::kF32, .rule = AbsMaxRule::kInt8Block}},
+          {"int4-fp8", {.scale = Dtype::kF32, .rule = AbsMaxRule::kInt4Fp8}}};
+}
+
+TEST(IntGolden, EachRuleGivesTheCodesOfItsArithmeticInPyTorchOnEveryTarget) {
+  const auto bits = GoldenFile<uint16_t>("int/moderate.bf16.bin");
+  std::vector<float> rows;
+  for (const uint16_t b : bits) rows.push_back(FromBits(uint32_t{b} << 16));
+  const uint64_t count = rows.size() / kCols;
+  for (const Rule& rule : Rules()) {
+    for (const SimdTarget target : SupportedTargets()) {
+      SCOPED_TRACE(rule.name + " " + std::string(target.name()));
+      const ScopedTarget use(target);
+      const IntBuffer got(rule.format, count, kCols);
+      ValueStats stats;
+      QuantizeRows(rule.format, Search::kAbsMax, rows.data(), 0, got.rows(), stats);
+      const auto same = [](auto span, const auto& want) {
+        return SameBits(std::decay_t<decltype(want)>(span.begin(), span.end()), want);
+      };
+      EXPECT_TRUE(same(got.rows().scales, GoldenFile<float>("int/" + rule.name + ".scales.bin")));
+      EXPECT_TRUE(same(got.rows().zeros, GoldenFile<int8_t>("int/" + rule.name + ".zeros.bin")));
+      EXPECT_TRUE(same(got.rows().codes, GoldenFile<int8_t>("int/" + rule.name + ".codes.bin")));
+    }
   }
 }
 

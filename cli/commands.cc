@@ -8,6 +8,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddReshard(app, session);
   AddVerify(app, session);
   AddSynth(app, session);
+  AddEngines(app, session);
   AddVersion(app, session);
 }
 

@@ -85,6 +85,7 @@ ModuleSet SetOf(const TensorRole& role) {
 }
 
 std::string NamesOf(ModuleSet modules) {
+  if (modules == kAllLinears) return "all linears";
   std::string names;
   for (const SetName& set : kSetNames) {
     if ((modules & set.modules) == 0) continue;

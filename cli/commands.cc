@@ -12,6 +12,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddVerify(app, session);
   AddSchemes(app, session);
   AddSynth(app, session);
+  AddEngines(app, session);
   AddVersion(app, session);
 }
 

@@ -32,10 +32,13 @@ SortedJson LedgerJson(const Ledger& ledger) {
 }
 
 SortedJson PlanJson(const Plan& plan) {
-  return {{"plan", ToHex(plan.hash)},         {"tensors", plan.tensors.size()},
-          {"bytes", plan.payload_bytes},      {"file_bytes", plan.file_bytes},
-          {"files", plan.files.size()},       {"steps", plan.steps.size()},
-          {"ledger", LedgerJson(plan.ledger)}};
+  SortedJson json = {{"plan", ToHex(plan.hash)},         {"tensors", plan.tensors.size()},
+                     {"bytes", plan.payload_bytes},      {"file_bytes", plan.file_bytes},
+                     {"files", plan.files.size()},       {"steps", plan.steps.size()},
+                     {"ledger", LedgerJson(plan.ledger)}};
+  if (!plan.engines.empty()) json["engines"] = plan.engines;
+  if (!plan.launch_flags.empty()) json["launch_flags"] = plan.launch_flags;
+  return json;
 }
 
 using Below = std::vector<std::pair<std::string, TensorQuality>>;
@@ -87,6 +90,25 @@ SortedJson CopiesJson(const Plan& plan) {
   return {{"dropped", dropped}, {"kept", kept}};
 }
 
+std::string Joined(const std::vector<std::string>& words, std::string_view separator) {
+  std::string text;
+  for (const std::string& word : words) {
+    if (!text.empty()) text += separator;
+    text += word;
+  }
+  return text;
+}
+
+// Of a requantization: where the result can go.
+void PrintEngines(const Plan& plan, Terminal& terminal) {
+  if (!plan.engines.empty()) {
+    terminal.Print("loaded by: " + Joined(plan.engines, ", ") + "\n");
+  }
+  if (!plan.launch_flags.empty()) {
+    terminal.Print("start the server with: " + Joined(plan.launch_flags, " ") + "\n");
+  }
+}
+
 void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers& buffers,
                Terminal& terminal) {
   if (terminal.json) {
@@ -108,6 +130,7 @@ void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers
                  Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) + " (" +
                  Grouped(plan.payload_bytes) + " bytes)\n");
   terminal.Print("ledger   " + LedgerText(plan) + "\n");
+  PrintEngines(plan, terminal);
   terminal.Print("buffers  " + HumanBytes(buffers.bytes()) + "\n");
   terminal.Print("plan     " + ToHex(plan.hash) + "\n");
 }
@@ -140,6 +163,7 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
                  Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) +
                  ", in " + std::to_string(static_cast<uint64_t>(seconds + 0.5)) + " s\n");
   terminal.Print("ledger: " + LedgerText(plan) + "\n");
+  PrintEngines(plan, terminal);
   if (outcome.execution.resumed_steps != 0) {
     terminal.Print("resumed: " + Plural(outcome.execution.resumed_steps, "weight") +
                    " were already done\n");

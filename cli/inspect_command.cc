@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/findings.h"
 #include "cli/inspect_report.h"
 
 namespace tessera::cli {
@@ -13,6 +14,8 @@ struct InspectOptions {
   std::string checkpoint;
   std::optional<std::string> tensors;  // a glob
   bool check = false;
+  std::string engine;  // --for
+  int tp = 1;
 };
 
 std::string_view CoverageName(Coverage coverage) {
@@ -50,19 +53,6 @@ SortedJson QuantizationJson(const QuantArgs& args) {
           {"scale_format", args.ue8m0 ? "ue8m0" : "f32"}};
 }
 
-SortedJson FindingsJson(const std::vector<Finding>& findings) {
-  SortedJson json = SortedJson::array();
-  for (const Finding& finding : findings) {
-    json.push_back({{"rule", finding.rule},
-                    {"severity", Name(finding.severity)},
-                    {"tensor", finding.tensor},
-                    {"file", finding.file},
-                    {"what", finding.what},
-                    {"remedy", finding.remedy}});
-  }
-  return json;
-}
-
 SortedJson TensorListJson(const Checkpoint& checkpoint, const std::string& glob) {
   SortedJson json = SortedJson::array();
   for (const TensorExtent* tensor : Matching(checkpoint, glob)) {
@@ -74,6 +64,13 @@ SortedJson TensorListJson(const Checkpoint& checkpoint, const std::string& glob)
                     {"bytes", tensor->info.bytes()}});
   }
   return json;
+}
+
+SortedJson EngineJson(const InspectReport& report) {
+  const JudgedFor& judged = *report.judged_for;
+  return {{"name", judged.engine->name},         {"version", judged.engine->version},
+          {"judged", judged.engine->judged},     {"tp", judged.tp},
+          {"quantization", judged.quantization}, {"loads", report.Faults() == 0}};
 }
 
 // What is not known (no config.json, a damaged checkpoint) is null, so that every key is there.
@@ -98,6 +95,7 @@ SortedJson ReportJson(const InspectReport& report) {
     json["parameters"] = report.parameters;
     json["quantization"] = QuantizationJson(report.quantization);
   }
+  if (report.judged_for) json["engine"] = EngineJson(report);
   json["dtypes"] = SumsJson(report.by_dtype);
   json["roles"] = SumsJson(report.by_role);
   json["findings"] = FindingsJson(report.findings);
@@ -125,6 +123,12 @@ std::string QuantizationText(const QuantArgs& args) {
          std::to_string(args.block_cols) + ", " + (args.ue8m0 ? "power-of-two" : "F32") + " scales";
 }
 
+std::string StoredText(const Checkpoint& checkpoint) {
+  return Plural(checkpoint.tensors().size(), "tensor") + " in " +
+         Plural(checkpoint.shards().size(), "shard") + ", " +
+         HumanBytes(checkpoint.payload_bytes());
+}
+
 void PrintSums(Terminal& terminal, const std::string& title,
                const std::map<std::string, TensorSum, std::less<>>& sums) {
   std::vector<TableRow> rows;
@@ -148,32 +152,9 @@ void PrintSummary(Terminal& terminal, const InspectReport& report) {
   }
   PrintField(terminal, "parameters", HumanCount(report.parameters));
   PrintField(terminal, "quantization", QuantizationText(report.quantization));
-  PrintField(terminal, "stored",
-             Plural(checkpoint.tensors().size(), "tensor") + " in " +
-                 Plural(checkpoint.shards().size(), "shard") + ", " +
-                 HumanBytes(checkpoint.payload_bytes()));
+  PrintField(terminal, "stored", StoredText(checkpoint));
   PrintSums(terminal, "dtype", report.by_dtype);
   PrintSums(terminal, "role", report.by_role);
-}
-
-void PrintFindings(Terminal& terminal, const std::vector<Finding>& findings) {
-  if (findings.empty()) return;
-  terminal.Print("\n" + terminal.Paint(Colour::kBold, "findings") + "\n");
-  for (const Finding& finding : findings) {
-    const Colour colour = finding.severity == Severity::kError     ? Colour::kRed
-                          : finding.severity == Severity::kWarning ? Colour::kYellow
-                                                                   : Colour::kDim;
-    terminal.Print("  " + terminal.Paint(colour, Name(finding.severity)) + " " + finding.rule +
-                   ": " + finding.what + "\n");
-    const auto detail = [&](std::string_view label, const std::string& text) {
-      if (!text.empty() && finding.what.find(text) == std::string::npos) {
-        terminal.Print("    " + std::string(label) + text + "\n");
-      }
-    };
-    detail("tensor: ", finding.tensor);
-    detail("in: ", finding.file);
-    detail("remedy: ", finding.remedy);
-  }
 }
 
 void PrintTensors(Terminal& terminal, const Checkpoint& checkpoint, const std::string& glob) {
@@ -189,7 +170,27 @@ void PrintTensors(Terminal& terminal, const Checkpoint& checkpoint, const std::s
       {Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight});
 }
 
+void PrintVerdict(Terminal& terminal, const InspectReport& report) {
+  const JudgedFor& judged = *report.judged_for;
+  PrintField(terminal, "engine",
+             std::string(judged.engine->name) + " (" + std::string(judged.engine->version) +
+                 "), --tp " + std::to_string(judged.tp));
+  if (report.spec) {
+    PrintField(terminal, "model",
+               std::string(Name(report.spec->family())) + " (" + report.spec->model_type() + ")");
+  }
+  if (report.checkpoint) {
+    PrintField(terminal, "quantization", judged.quantization);
+    PrintField(terminal, "stored", StoredText(*report.checkpoint));
+  }
+  PrintFindings(terminal, report.findings);
+  const uint64_t faults = report.Faults();
+  terminal.Print((faults == 0 ? "\nloads" : "\ndoes not load: " + Plural(faults, "fault")) +
+                 "; known by: " + std::string(judged.engine->judged) + "\n");
+}
+
 void PrintReport(Terminal& terminal, const InspectReport& report, const InspectOptions& options) {
+  if (report.judged_for) return PrintVerdict(terminal, report);
   if (report.checkpoint && options.tensors) {
     PrintTensors(terminal, *report.checkpoint, *options.tensors);
     if (!options.check) return;
@@ -200,9 +201,18 @@ void PrintReport(Terminal& terminal, const InspectReport& report, const InspectO
   if (options.check) terminal.Print("\n" + Plural(report.Faults(), "fault") + " found\n");
 }
 
+Result<InspectReport> MakeReport(const InspectOptions& options) {
+  if (options.engine.empty()) {
+    return options.check ? CheckCheckpoint(options.checkpoint)
+                         : InspectCheckpoint(options.checkpoint);
+  }
+  TESSERA_ASSIGN(const EngineProfile* engine, FindEngine(options.engine));
+  return InspectForEngine(options.checkpoint, *engine,
+                          {.tp = options.tp, .scan_codes = options.check});
+}
+
 Result<Outcome> RunInspect(const InspectOptions& options, Terminal& terminal) {
-  TESSERA_ASSIGN(const InspectReport report, options.check ? CheckCheckpoint(options.checkpoint)
-                                                           : InspectCheckpoint(options.checkpoint));
+  TESSERA_ASSIGN(const InspectReport report, MakeReport(options));
   if (terminal.json) {
     SortedJson json = ReportJson(report);
     if (report.checkpoint && options.tensors) {
@@ -222,6 +232,8 @@ void AddInspect(CLI::App& app, Session& session) {
       app, session, "inspect", "What a checkpoint is: model, parameters, dtypes, oddities",
       "Only headers, the index and config.json are read. Without --check the first fault ends it\n"
       "with exit code 3; with --check every fault found is listed, and the exit code is 1.\n"
+      "With --for an engine's rules judge it, also where tessera cannot decode the weights:\n"
+      "a fatal finding gives exit code 1. tessera engines lists the engines.\n"
       "A quoted GLOB knows *, ? and [...]: --tensors 'model.layers.3.*scale_inv'.");
   auto options = std::make_shared<InspectOptions>();
   verb.add_option("CKPT", options->checkpoint, "A folder, an index file or a .safetensors file")
@@ -235,6 +247,11 @@ void AddInspect(CLI::App& app, Session& session) {
           "The table of tensors, all or those that match")
       ->expected(0, 1)
       ->type_name("[GLOB]");
+  CLI::Option* engine =
+      verb.add_option("--for", options->engine, "Does this engine load it?")->type_name("ENGINE");
+  verb.add_option("--tp", options->tp, "With --for: ranks of tensor parallelism")
+      ->check(CLI::Range(1, 1024))
+      ->needs(engine);
   SetAction(verb, session, options, RunInspect);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "cli/findings.h"
 #include "quant/storage.h"
 
 namespace tessera::cli {
@@ -92,17 +93,6 @@ void AddUp(InspectReport& report) {
   }
 }
 
-Finding AsFinding(const Error& error) {
-  std::string what = error.what();
-  for (const auto& [label, text] : error.facts()) what += "; " + label + ": " + text;
-  return {.rule = std::string(Name(error.code())),
-          .severity = Severity::kError,
-          .tensor = error.tensor(),
-          .file = error.file(),
-          .what = std::move(what),
-          .remedy = error.next()};
-}
-
 // Gathers a report; every fault goes to `on_fault`, which says whether to go on.
 class Inspection {
  public:
@@ -178,6 +168,15 @@ void AddFaults(InspectReport& report, const std::vector<Error>& faults) {
   }
 }
 
+// Of a path that leads nowhere, the message that opening it gives.
+Result<void> Exists(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) {
+    TESSERA_TRY(Checkpoint::Open(path));
+  }
+  return {};
+}
+
 }  // namespace
 
 uint64_t InspectReport::Faults() const {
@@ -195,11 +194,7 @@ Result<InspectReport> InspectCheckpoint(const fs::path& path) {
 }
 
 Result<InspectReport> CheckCheckpoint(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) {
-    // For its message.
-    TESSERA_TRY(Checkpoint::Open(path));
-  }
+  TESSERA_TRY(Exists(path));
   Inspection inspection(path);
   inspection.faults = Checkpoint::FindFaults(path);
   if (inspection.faults.empty()) inspection.Open();
@@ -210,6 +205,26 @@ Result<InspectReport> CheckCheckpoint(const fs::path& path) {
   }
   AddFaults(inspection.report, inspection.faults);
   return std::move(inspection.report);
+}
+
+Result<InspectReport> InspectForEngine(const fs::path& path, const EngineProfile& engine,
+                                       const JudgeOptions& options) {
+  Inspection inspection(path);
+  inspection.Open();
+  InspectReport& report = inspection.report;
+  report.judged_for = {.engine = &engine, .tp = options.tp, .quantization = ""};
+  if (!report.checkpoint) {
+    TESSERA_TRY(Exists(path));
+    AddFaults(report, Checkpoint::FindFaults(path));
+    return std::move(report);
+  }
+  TESSERA_ASSIGN(Verdict verdict, JudgeCheckpoint(engine, *report.checkpoint, options));
+  // What tessera itself could not decode is no fault here.
+  inspection.ReadConfig();
+  AddUp(report);
+  report.findings = std::move(verdict.findings);
+  report.judged_for->quantization = std::move(verdict.quantization);
+  return std::move(report);
 }
 
 }  // namespace tessera::cli

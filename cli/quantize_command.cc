@@ -8,7 +8,7 @@ namespace tessera::cli {
 namespace {
 
 struct QuantizeOptions : ConversionOptions {
-  std::string scheme, search;
+  std::string scheme, search, engine;
   bool experts_only = false, all_linears = false;
   QuantizeRequest quantize;
 };
@@ -37,6 +37,9 @@ Result<Outcome> RunQuantize(const QuantizeOptions& typed, Terminal& terminal) {
   QuantizeRequest& quantize = options.quantize;
   TESSERA_ASSIGN(quantize.scheme, ParseScheme(options.scheme));
   TESSERA_ASSIGN(quantize.search, ParseSearch(options.search));
+  if (!options.engine.empty()) {
+    TESSERA_ASSIGN(quantize.engine, FindEngine(options.engine));
+  }
   if (options.experts_only && options.all_linears) {
     return Fail(ErrorCode::kUsage, "--experts-only and --all-linears exclude each other");
   }
@@ -67,6 +70,7 @@ void AddQuantize(CLI::App& app, Session& session) {
   AddConversionOptions(verb, *options);
   verb.add_option("--scheme", options->scheme, "How weights are stored: see tessera schemes")
       ->required();
+  verb.add_option("--for", options->engine, "Engine whose rules it must keep: see tessera engines");
   verb.add_flag("--experts-only", options->experts_only, "Quantize routed experts only");
   verb.add_flag("--all-linears", options->all_linears, "Quantize attention and all MLPs too");
   verb.add_option("--ignore", options->quantize.ignore,

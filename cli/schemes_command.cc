@@ -14,7 +14,7 @@ Result<Outcome> RunSchemes(const SchemesOptions&, Terminal& terminal) {
     for (const SchemeRow& row : Schemes()) {
       schemes.push_back({{"name", row.name},
                          {"on_disk", row.on_disk},
-                         {"modules", Name(row.modules)},
+                         {"modules", NamesOf(row.modules)},
                          {"rest", row.rest_stays_fp8 ? "fp8" : "bf16"},
                          {"needs_input_scale", row.needs_input_scale}});
     }
@@ -23,7 +23,7 @@ Result<Outcome> RunSchemes(const SchemesOptions&, Terminal& terminal) {
   }
   std::vector<TableRow> rows;
   for (const SchemeRow& row : Schemes()) {
-    rows.push_back({std::string(row.name), std::string(Name(row.modules)),
+    rows.push_back({std::string(row.name), NamesOf(row.modules),
                     row.rest_stays_fp8 ? "FP8" : "BF16", std::string(row.on_disk)});
   }
   terminal.PrintTable({"scheme", "modules", "other linears", "on disk"}, rows,

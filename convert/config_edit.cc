@@ -26,6 +26,7 @@ Json EditConfig(Json config, const ConfigEdits& edits) {
         types.erase(types.size() - 1);
     }
   }
+  for (const auto& [key, value] : edits.extra) config[key] = value;
   return config;
 }
 

@@ -2,7 +2,10 @@
 // right.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "formats/json.h"
 
@@ -13,6 +16,7 @@ struct ConfigEdits {
   Json quantization;              // its new value; null removes it
   std::string_view dtype;         // "bfloat16", "float16", "float32"; empty: as it is
   bool without_mtp = false;       // num_nextn_predict_layers becomes 0
+  std::vector<std::pair<std::string, Json>> extra = {};  // fields to set
 };
 
 Json EditConfig(Json config, const ConfigEdits& edits);

@@ -45,9 +45,12 @@ Result<void> Decider::MakeTargets() {
       {.search = quantize.search, .input_scale = quantize.input_scale, .like = {}}));
   if (quantize.scheme->rest_stays_fp8) targets_.push_back(MakeFp8BlockScheme({}));
   modules_ = quantize.scheme->modules;
-  if (quantize.reach == Reach::kExpertsOnly) modules_ = ModuleSet::kRoutedExperts;
-  if (quantize.reach == Reach::kAllLinears && modules_ == ModuleSet::kRoutedExperts) {
-    modules_ = ModuleSet::kLinears;
+  if (quantize.reach == Reach::kExpertsOnly) modules_ = kRoutedExperts;
+  if (quantize.reach == Reach::kAllLinears && modules_ == kRoutedExperts) {
+    modules_ = kAllButKvB;
+  }
+  if (quantize.engine != nullptr) {
+    modules_ = quantize.engine->Limit(quantize.scheme->engine_name, modules_);
   }
   for (const std::string& expression : quantize.ignore) {
     try {
@@ -137,7 +140,7 @@ Result<void> Decider::DecideFp8(Decision& decision) const {
                     .Found(info.Describe())
                     .Next("cast it to bf16 first, or leave it as it is"));
   }
-  if (!Contains(ModuleSet::kFp8Linears, decision.role)) return {};
+  if (!Contains(kFp8Linears, decision.role)) return {};
   if (scales_ != nullptr) {
     const StoredWeight* original = scales_->FindWeight(info.name());
     if (original == nullptr) {
@@ -198,7 +201,7 @@ bool Decider::IsReached(const TensorRole& role, const std::string& name) const {
 Result<void> Decider::DecideQuantize(Decision& decision) {
   const StoredWeight& weight = *decision.weight;
   const TensorInfo& info = weight.parts[0]->info;
-  if (!Contains(ModuleSet::kFp8Linears, decision.role)) return {};
+  if (!Contains(kFp8Linears, decision.role)) return {};
   if (weight.scheme == nullptr) {
     return Fail(Error(ErrorCode::kUnsupported, "a weight of a type that cannot be decoded")
                     .Of(info.name())
@@ -212,6 +215,7 @@ Result<void> Decider::DecideQuantize(Decision& decision) {
   } else if (IsReached(decision.role, source_->spec->NameOf(decision.role))) {
     decision.to = targets_[0].get();
     decision.by = Action::kQuantized;
+    decision.in_scheme = true;
     Result<void> accepted = decision.to->Accepts(weight.rows, weight.cols);
     if (!accepted) return Fail(std::move(accepted).error().Of(info.name()));
     return {};

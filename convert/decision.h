@@ -25,6 +25,7 @@ struct Decision {
   Action by = Action::kCopied;
   const Scheme* to = nullptr;            // null: every part is copied as it is
   std::string_view rule = {};            // of a dropped one
+  bool in_scheme = false;                // `to` is what the requantization is named after
   bool repacks = false;                  // `to` takes the integers as they are
   const StoredWeight* scales = nullptr;  // --scales-from: the weight whose scales are used
 };

@@ -92,6 +92,7 @@ OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder)
       index_name_(plan.folders[folder].index_name) {
   final_names_ = {"config.json", std::string(kManifestName)};
   if (!index_name_.empty()) final_names_.push_back(index_name_);
+  for (const PlanText& text : plan.folders[folder].texts) final_names_.push_back(text.name);
   for (const PlanFile& file : plan.files) {
     if (file.folder == folder) final_names_.push_back(file.name);
   }

@@ -120,6 +120,10 @@ Digest HashPlan(const Plan& plan) {
   for (const PlanFolder& folder : plan.folders) {
     HashText(hash, folder.config);
     HashText(hash, folder.index_name);
+    for (const PlanText& text : folder.texts) {
+      HashText(hash, text.name);
+      HashText(hash, text.text);
+    }
     for (const std::string& name : folder.side_files) HashText(hash, name);
   }
   return hash.Finish();

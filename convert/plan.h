@@ -27,9 +27,14 @@ struct PlanFile {
   uint32_t folder = 0;
 };
 
+struct PlanText {
+  std::string name, text;
+};
+
 // One output folder: what it holds beside its shards, and what it says of the source.
 struct PlanFolder {
   std::string config;                   // config.json
+  std::vector<PlanText> texts;          // other files that describe the weights
   std::string index_name;               // "model.safetensors.index.json"; empty: no index
   bool index_total = true;              // the index has a total_size
   std::vector<std::string> side_files;  // copied from sources[0]
@@ -119,6 +124,9 @@ struct Plan {
   uint64_t payload_bytes = 0;  // of all tensors
   uint64_t file_bytes = 0;     // of all files
   Digest hash;                 // over all of the above and the sources' fingerprints
+
+  // Of a requantization: who loads it, and what to start the server with.
+  std::vector<std::string> engines, launch_flags;
 
   bool saturate = false;  // values beyond F16's range are clipped, not refused
   // dB that a weight quantized to integers may lie below what its scales predict.

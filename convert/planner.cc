@@ -12,11 +12,13 @@
 #include "convert/mtp_join.h"
 #include "convert/mtp_split.h"
 #include "convert/output_layout.h"
+#include "convert/quantized_config.h"
 #include "convert/rank_layout.h"
 #include "convert/source.h"
 #include "formats/demo_config.h"
 #include "formats/json.h"
 #include "formats/rank_cut.h"
+#include "formats/shard_name.h"
 
 namespace tessera {
 namespace {
@@ -45,6 +47,7 @@ class Planner {
   Result<Plan> Run() {
     TESSERA_TRY(OpenSources());
     TESSERA_TRY(DecideAll());
+    if (request_.quantize) TESSERA_TRY(CheckEngine(*request_.quantize));
     if (ranked()) TESSERA_TRY(CheckRanks());
     for (uint32_t input = 0; input < plan_.inputs; ++input) {
       fates_.emplace_back(plan_.sources[input]->tensors().size());
@@ -414,9 +417,23 @@ class Planner {
     std::ranges::sort(request);
   }
 
+  // What was decided must be what the engine loads; and the result names the engines that do.
+  Result<void> CheckEngine(const QuantizeRequest& quantize) {
+    TESSERA_ASSIGN(scheme_, SchemeOf(*quantize.scheme, decisions_));
+    const SchemeChoice choice = ChoiceOf(scheme_, source_, decisions_, quantize.search);
+    for (const std::string_view engine : EnginesThatLoad(*source_.spec, choice)) {
+      plan_.engines.emplace_back(engine);
+    }
+    if (quantize.engine == nullptr) return {};
+    TESSERA_TRY(quantize.engine->Accepts(*source_.spec, choice));
+    plan_.launch_flags = quantize.engine->LaunchFlags(*source_.spec, choice);
+    return {};
+  }
+
   void DescribeQuantize(const QuantizeRequest& quantize) {
     auto& request = plan_.request;
     request.emplace_back("scheme", quantize.scheme->name);
+    if (quantize.engine != nullptr) request.emplace_back("for", quantize.engine->name);
     request.emplace_back("reach", Name(quantize.reach));
     request.emplace_back("search", Name(quantize.search));
     std::string ignore;
@@ -433,7 +450,15 @@ class Planner {
     for (const std::string& name : source_.checkpoint->side_files()) {
       if (!ranked() || name.find("token") != std::string::npos) folder.side_files.push_back(name);
     }
-    if (!ranked()) folder.index_name = kIndexName;
+    if (ranked()) return;
+    folder.index_name = kIndexName;
+    const std::string_view stem = ShardStem(scheme_.name);
+    if (stem == kModelStem) return;
+    folder.index_name = std::string(stem) + ".safetensors.index.json";
+    for (size_t i = 0; i < plan_.files.size(); ++i) {
+      plan_.files[i].name = ToString(
+          ShardName{.prefix = std::string(stem), .number = i + 1, .count = plan_.files.size()});
+    }
   }
 
   Result<void> EditConfigText() {
@@ -454,6 +479,11 @@ class Planner {
     if (request_.to == CastTo::kFp8) {
       edits.quantization = scales_ ? scales_->config.at("quantization_config") : Fp8Config();
     }
+    if (request_.quantize) {
+      TESSERA_TRY(
+          DescribeQuantized(scheme_, source_, decisions_, request_.quantize->engine, edits));
+      plan_.folders[0].texts = QuantizedTexts(scheme_, source_, decisions_, plan_.tensors);
+    }
     plan_.folders[0].config = RenderJson(EditConfig(std::move(source_.config), edits));
     return {};
   }
@@ -471,6 +501,7 @@ class Planner {
   Source source_;
   std::optional<Source> scales_;
   std::vector<Decision> decisions_;
+  SchemeInUse scheme_;                       // of a requantization
   std::vector<Shard> shards_;                // of all inputs
   std::vector<uint32_t> first_shard_ = {0};  // by input, where its shards begin
   uint32_t input_ = 0;                       // of the decision that is being added

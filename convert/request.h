@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "convert/engines/engine.h"
 #include "formats/model_spec.h"
 #include "formats/result.h"
 #include "quant/int_format.h"
@@ -29,6 +30,7 @@ std::string_view Name(Reach reach);  // "scheme", "experts", "linears"
 
 struct QuantizeRequest {
   const SchemeRow* scheme = nullptr;
+  const EngineProfile* engine = nullptr;  // null: whatever loads the scheme
   Reach reach = Reach::kByScheme;
   Search search = Search::kMse;
   std::vector<std::string> ignore;  // ECMAScript expressions, searched for in module names

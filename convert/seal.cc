@@ -157,6 +157,7 @@ Result<void> SealFolder(const Plan& plan, uint32_t index, const Execution& execu
     return WriteFileAtomically(dir.path() / name, text, dir.staging());
   };
   TESSERA_TRY(write("config.json", folder.config));
+  for (const PlanText& text : folder.texts) TESSERA_TRY(write(text.name, text.text));
   if (!folder.index_name.empty()) {
     TESSERA_TRY(write(folder.index_name, RenderIndex(plan, index)));
   }

@@ -146,7 +146,7 @@ void CutToSlice(Json& config) {
 Json UnconvertedModules(const ModelSpec& spec) {
   Json names = Json::array();
   spec.ForEach([&](const TensorRole& role) {
-    if (role.part != Part::kWeight || Contains(ModuleSet::kFp8Linears, role)) return;
+    if (role.part != Part::kWeight || Contains(kFp8Linears, role)) return;
     const std::string name = spec.NameOf(role);
     names.push_back(name.substr(0, name.rfind('.')));
   });

@@ -23,8 +23,10 @@ struct SchemeArgs {
 
 struct SchemeRow {
   std::string_view name;
-  std::string_view on_disk;  // what a person reads in `tessera schemes`
-  ModuleSet modules;         // by default
+  std::string_view engine_name;  // of all geometries alike: what engines and configs are told by
+  uint64_t group;                // columns a scale; 0: a whole row
+  std::string_view on_disk;      // what a person reads in `tessera schemes`
+  ModuleSet modules;             // by default
   // nullptr where a repacked weight has no counterpart.
   std::unique_ptr<Scheme> (*make)(const SchemeArgs&);
   // How many dB the measured ratio of signal to noise may lie below the predicted one.

@@ -1,0 +1,63 @@
+#include "convert/engines/families.h"
+#include "convert/engines/rules.h"
+
+namespace tessera {
+namespace {
+
+constexpr std::string_view kNoFp8 = "Ascend cards have no FP8, and it reads msModelSlim's formats";
+
+constexpr SchemeRule kSchemes[] = {
+    {.scheme = "bf16"},
+    {.scheme = "fp8-block", .loads = false, .reason = kNoFp8, .nearest = "ascend-w8a8-dynamic"},
+    {.scheme = "ascend-w8a8-dynamic", .may = kAllButKvB, .reason = "kv_b_proj is read as a float"},
+};
+
+std::string Text(const Json& config, const char* key) {
+  const auto field = config.find(key);
+  return field != config.end() && field->is_string() ? field->get<std::string>() : "";
+}
+
+void CheckKeys(Judgement& j) {
+  if (j.files.description.empty()) return;
+  const std::string quantize = Text(j.config, "quantize");
+  if (quantize.empty()) {
+    j.Fatal("quantize-missing", "", "config.json has no \"quantize\", which chooses the kernels",
+            "add \"quantize\": \"w8a8_dynamic\"");
+  }
+  const StoredModule* attention =
+      FirstStoredAs(j, kAProjections | kAttention, Storage::kInt8Channel);
+  const std::string mla = Text(j.config, "mla_quantize");
+  if (attention != nullptr && mla == "w8a8" && attention->Find("deq_scale") == nullptr) {
+    j.Fatal("mla-quantize", attention->main().info.name(),
+            "mla_quantize is w8a8, which asks for static scales (deq_scale, input_scale) that "
+            "attention does not have",
+            "write \"mla_quantize\": \"w8a8_dynamic\", or leave it out");
+  }
+}
+
+void Judge(Judgement& j) {
+  if (!j.files.description.empty()) ForbidQuantizationConfig(j, j.files.description_name);
+  JudgeMethod(j, {}, "none: it reads quant_model_description.json");
+  CheckDescription(j, false);
+  CheckKeys(j);
+  CheckCoverage(
+      j, {.names = {.a_projections = "fused", .gate_up = "gate_up_proj"}, .compares = false});
+  CheckNeverQuantized(j);
+  CheckMtp(j, true);
+  CheckTpDegree(j);
+}
+
+}  // namespace
+
+constinit const EngineProfile kAscendMindIe{
+    .name = "ascend-mindie",
+    .version = "April 2026",
+    .judged = "its source; a checkpoint without calibration is a path in it, not a documented one",
+    .families = kV3Families,
+    .schemes = kSchemes,
+    .other_reason = "it reads BF16 and msModelSlim's formats",
+    .other_nearest = "ascend-w8a8-dynamic",
+    .judge = Judge,
+};
+
+}  // namespace tessera

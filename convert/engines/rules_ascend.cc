@@ -1,0 +1,80 @@
+#include <algorithm>
+
+#include "convert/engines/rules.h"
+
+namespace tessera {
+namespace {
+
+constexpr std::string_view kName = "quant_model_description.json";
+
+// What a module is by the description, judged by what is stored.
+std::string_view TypeOf(const StoredModule& module) {
+  if (module.storage == Storage::kFloat) return "FLOAT";
+  if (module.storage == Storage::kInt8Channel) return "W8A8_DYNAMIC";
+  return "";
+}
+
+struct Seen {
+  uint64_t lacking = 0, wrong = 0, without_offset = 0;
+  std::string first_lacking, first_wrong, first_without_offset;
+};
+
+void Look(const Judgement& j, const StoredModule& module, Seen& seen) {
+  for (const auto& [suffix, tensor] : module.parts) {
+    if (j.files.description.contains(tensor->info.name())) continue;
+    if (seen.lacking++ == 0) seen.first_lacking = tensor->info.name();
+  }
+  const auto entry = j.files.description.find(module.name + ".weight");
+  if (entry == j.files.description.end()) return;
+  const std::string_view type = TypeOf(module);
+  if (!type.empty() && entry->second != type && (type == "FLOAT" || entry->second == "FLOAT")) {
+    if (seen.wrong++ == 0) seen.first_wrong = entry->first + " is " + entry->second;
+  }
+  if (module.storage == Storage::kInt8Channel && module.Find("weight_offset") == nullptr) {
+    if (seen.without_offset++ == 0) seen.first_without_offset = module.main().info.name();
+  }
+}
+
+void CheckName(Judgement& j, bool exact_name) {
+  const std::string& name = j.files.description_name;
+  if (name == kName || !exact_name) return;
+  j.Fatal("description-name", "",
+          "the description is called " + name + ", and looked for as " + std::string(kName),
+          "rename it");
+}
+
+}  // namespace
+
+void CheckDescription(Judgement& j, bool exact_name) {
+  const StoredModule* int8 = FirstStoredAs(j, kAllLinears, Storage::kInt8Channel);
+  if (j.files.description_name.empty()) {
+    if (int8 == nullptr || !j.claim.origin.empty()) return;
+    return j.Fatal("description-missing", int8->main().info.name(),
+                   "INT8 weights without " + std::string(kName) + ": they would load as floats",
+                   "write it: tessera quantize --scheme ascend-w8a8-dynamic");
+  }
+  CheckName(j, exact_name);
+  Seen seen;
+  for (const StoredModule& module : j.stored.all()) Look(j, module, seen);
+  if (seen.lacking > 0) {
+    j.Fatal("description-incomplete", seen.first_lacking,
+            std::to_string(seen.lacking) + " tensors are not in " + j.files.description_name +
+                ": the loader asks for each, embedding, head and MTP module included, and ends "
+                "with a KeyError",
+            "add them, unquantized ones as FLOAT");
+  }
+  if (seen.wrong > 0) {
+    j.Fatal("description-wrong", "",
+            std::to_string(seen.wrong) +
+                " modules are not what the description says: " + seen.first_wrong,
+            "describe what is stored");
+  }
+  if (seen.without_offset > 0) {
+    j.Fatal("offset-missing", seen.first_without_offset,
+            std::to_string(seen.without_offset) +
+                " INT8 weights have no weight_offset, which is read next to weight_scale",
+            "quantize again: tessera quantize --scheme ascend-w8a8-dynamic writes zeros");
+  }
+}
+
+}  // namespace tessera

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "formats/result.h"
-#include "quant/kernels/round.h"
 #include "quant/reference_int.h"
 
 namespace tessera {
@@ -14,35 +13,30 @@ namespace {
 
 constexpr size_t kMostCandidates = 16;
 
-// A few nanoseconds, which count when there is one for every group.
+// Roundings of finite floats in a few nanoseconds, which count when there is one for every group.
 float Bf16(float x) {
   const auto bits = std::bit_cast<uint32_t>(x);
   return std::bit_cast<float>((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000u);
 }
 
-// `n` finite floats as a type holds them.
-void RoundTo(Dtype dtype, float* x, size_t n) {
-  if (dtype == Dtype::kBF16) {
-    for (size_t i = 0; i < n; ++i) x[i] = Bf16(x[i]);
-  } else if (dtype == Dtype::kF16) {
-    std::array<uint16_t, kMostCandidates> bits;
-    kernels::F32ToF16(x, n, true, bits.data());
-    kernels::F16ToF32(bits.data(), n, x);
-  }
+// Adding an anchor whose last place is the wanted one rounds. Clips to +-65504.
+float F16(float x) {
+  const float magnitude = std::min(std::fabs(x), 65504.0f);
+  const uint32_t exponent = std::bit_cast<uint32_t>(magnitude) & 0x7F800000u;
+  const float anchor = std::bit_cast<float>(std::max(exponent, (127u - 14) << 23) + (13u << 23));
+  return std::copysign(magnitude + anchor - anchor, x);
 }
 
+// As a type holds it.
 float Rounded(Dtype dtype, float x) {
-  RoundTo(dtype, &x, 1);
-  return x;
+  if (dtype == Dtype::kBF16) return Bf16(x);
+  return dtype == Dtype::kF16 ? F16(x) : x;
 }
 
 // Searched scales as they may be stored.
-void RoundScales(const IntFormat& format, float* scales, size_t n) {
-  if (format.bf16_scales) RoundTo(Dtype::kBF16, scales, n);
-  RoundTo(format.scale, scales, n);
+float Searched(const IntFormat& format, float scale) {
+  return Rounded(format.scale, format.bf16_scales ? Bf16(scale) : scale);
 }
-
-float F16(float x) { return Rounded(Dtype::kF16, x); }
 
 // The smallest scale that a search considers: its inverse is finite.
 float LeastScale(Dtype dtype) { return dtype == Dtype::kF16 ? 0x1p-24f : kernels::kLeastNormal; }
@@ -112,10 +106,10 @@ class CandidateList {
                   double& error) {
     const float least = LeastScale(format_->scale);
     for (size_t i = 0; i < size_; ++i) {
-      scales_[i] = std::copysign(std::max(std::fabs(scales_[i]), least), scales_[i]);
+      const float magnitude = std::max(std::fabs(scales_[i]), least);
+      scales_[i] = Searched(*format_, std::copysign(magnitude, scales_[i]));
     }
-    RoundScales(*format_, scales_.data(), size_);
-    std::array<kernels::IntCandidate, kMostCandidates> candidates;
+    std::array<kernels::IntCandidate, kMostCandidates> candidates{};
     for (size_t i = 0; i < size_; ++i) {
       candidates[i] = {scales_[i], 1 / scales_[i],
                        static_cast<float>(format_->lowest() - zeros_[i]),
@@ -251,7 +245,7 @@ float RefitScale(const IntFormat& format, float scale, double error_times_code,
                  double code_squared) {
   if (code_squared == 0) return scale;
   auto refit = static_cast<float>(scale * (1 + error_times_code / code_squared));
-  RoundScales(format, &refit, 1);
+  refit = Searched(format, refit);
   return std::fabs(refit) < LeastScale(format.scale) ? scale : refit;
 }
 

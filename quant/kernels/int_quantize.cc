@@ -70,9 +70,6 @@ HWY_INLINE IntExtremes ExtremesOf(const float* x, size_t n) {
   const StripI32 di;
   const auto magnitude_mask = hn::Set(di, 0x7FFFFFFF);
   const size_t lanes = hn::Lanes(d);
-  // What lies past the end is as good as the first value.
-  float mins[kSumLanes], maxs[kSumLanes], tail[kSumLanes];
-  int32_t magnitudes[kSumLanes];
   auto min = hn::Set(d, x[0]), max = min;
   auto magnitude = hn::And(hn::BitCast(di, min), magnitude_mask);
   const auto include = [&](StripVec v) HWY_ATTR {
@@ -83,15 +80,13 @@ HWY_INLINE IntExtremes ExtremesOf(const float* x, size_t n) {
   size_t i = 0;
   for (; i + lanes <= n; i += lanes) include(hn::LoadU(d, x + i));
   if (i < n) {
+    float tail[kSumLanes];  // what lies past the end is as good as the first value
     std::fill_n(tail, lanes, x[0]);
     std::copy_n(x + i, n - i, tail);
     include(hn::LoadU(d, tail));
   }
-  hn::StoreU(min, d, mins);
-  hn::StoreU(max, d, maxs);
-  hn::StoreU(magnitude, di, magnitudes);
-  return {*std::min_element(mins, mins + lanes), *std::max_element(maxs, maxs + lanes),
-          static_cast<uint32_t>(*std::max_element(magnitudes, magnitudes + lanes))};
+  return {hn::GetLane(hn::MinOfLanes(d, min)), hn::GetLane(hn::MaxOfLanes(d, max)),
+          static_cast<uint32_t>(hn::GetLane(hn::MaxOfLanes(di, magnitude)))};
 }
 
 // op(first column, columns, index) of every group.

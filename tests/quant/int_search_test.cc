@@ -7,6 +7,7 @@
 #include <functional>
 #include <random>
 
+#include "quant/reference.h"
 #include "quant/scheme_int.h"
 
 namespace tessera {
@@ -94,6 +95,19 @@ TEST(IntSearch, AbsMaxScalesFollowTheirRules) {
   EXPECT_EQ(AbsMaxScale(gptq, 0, 0).scale, 0x1.11p-3f);
   const IntFormat row{.bits = 8, .scale = Dtype::kF32, .rule = AbsMaxRule::kInt8Row};
   EXPECT_EQ(AbsMaxScale(row, -254, 3).scale, 2.0f);
+}
+
+// Through AutoAWQ's rule, whose scale is (max - min) / 15 rounded to F16 three times.
+TEST(IntSearch, ScalesAreRoundedToF16AsTheReferenceDoes) {
+  const IntFormat awq{.symmetric = false, .scale = Dtype::kF16, .rule = AbsMaxRule::kAutoAwq};
+  const auto f16 = [](float x) { return reference::DecodeF16(reference::RoundToF16(x)); };
+  std::mt19937 random(42);
+  for (int i = 0; i < 100000; ++i) {
+    const float max = std::ldexp(1 + static_cast<float>(random()) * 0x1p-32f,
+                                 static_cast<int>(random() % 40) - 25);
+    const float want = f16(std::max(f16(max), f16(1e-5f)) / 15);
+    ASSERT_EQ(AbsMaxScale(awq, 0, max).scale, want) << std::hexfloat << max;
+  }
 }
 
 }  // namespace

@@ -166,6 +166,12 @@ std::optional<Part> ParsePart(std::string_view text, NameStyle style, Module mod
 
 }  // namespace
 
+std::optional<Part> PartOf(std::string_view name) {
+  const std::string_view last = name.substr(name.rfind('.') + 1);
+  const auto row = std::ranges::find(kParts, last, &PartRow::hf);
+  return row == std::end(kParts) ? std::nullopt : std::optional(row->part);
+}
+
 std::optional<TensorRole> ModelSpec::Parse(std::string_view name, NameStyle style) const {
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return std::nullopt;

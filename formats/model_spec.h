@@ -87,6 +87,9 @@ constexpr bool IsCodes(Part part) {
 // What is kept beside the codes of a quantized weight.
 constexpr bool IsBesideCodes(Part part) { return part >= Part::kScaleInv; }
 
+// What the last component of a Hugging Face name says, whatever the model; nullopt for other words.
+std::optional<Part> PartOf(std::string_view name);
+
 struct TensorRole {
   Module module{};
   Mlp mlp = Mlp::kNone;

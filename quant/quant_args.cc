@@ -157,19 +157,6 @@ constexpr Method kMethods[] = {
     {QuantMethod::kAscend, "ascend", nullptr},
 };
 
-constexpr std::pair<WeightLayout, std::string_view> kLayouts[] = {
-    {WeightLayout::kFp8Block, "fp8-block"},
-    {WeightLayout::kFp8BlockCt, "fp8-block-ct"},
-    {WeightLayout::kFp8Channel, "fp8-channel"},
-    {WeightLayout::kInt8Block, "int8-block"},
-    {WeightLayout::kInt8Channel, "int8-channel"},
-    {WeightLayout::kInt8Offset, "int8-offset"},
-    {WeightLayout::kInt4Bytes, "int4-bytes"},
-    {WeightLayout::kPacked, "pack-quantized"},
-    {WeightLayout::kAwq, "awq"},
-    {WeightLayout::kGptq, "gptq"},
-};
-
 // Where a multimodal model wraps its language model, the field lies one level deeper.
 const Json* FindQuantization(const Json& config) {
   for (const Json* where :
@@ -194,11 +181,6 @@ std::string KnownMethods() {
 
 std::string_view Name(QuantMethod method) {
   return std::ranges::find(kMethods, method, &Method::method)->name;
-}
-
-std::string_view Name(WeightLayout layout) {
-  return std::ranges::find(kLayouts, layout, &std::pair<WeightLayout, std::string_view>::first)
-      ->second;
 }
 
 Result<void> ReadBlockSize(const ConfigFields& config, std::string_view key, QuantArgs& args) {

@@ -15,6 +15,10 @@ constexpr const char* kCheckDownload =
 
 bool IsFp8(Dtype dtype) { return dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2; }
 
+bool Holds(std::span<const Dtype> types, Dtype dtype) {
+  return std::ranges::find(types, dtype) != types.end();
+}
+
 // "X.weight_packed" to "X"; a name without a dot is its own stem.
 std::string StemOf(std::string_view name) { return std::string(name.substr(0, name.rfind('.'))); }
 
@@ -61,7 +65,7 @@ class Pairing {
  private:
   struct Decoder {
     QuantGroup group;
-    Dtype code, scale;
+    PartTypes types;
     const Scheme* scheme;
   };
 
@@ -81,8 +85,7 @@ class Pairing {
 
   static bool CanHold(const QuantGroup& group, const TensorExtent& codes) {
     const LayoutInfo& layout = Info(group.layout);
-    const auto& types = layout.code_types;
-    return std::ranges::find(types, codes.info.dtype()) != types.end() &&
+    return Holds(layout.code_types, codes.info.dtype()) &&
            codes.info.name().ends_with(layout.codes);
   }
 
@@ -140,7 +143,11 @@ class Pairing {
                       .Expected("codes of " + ToString(*expected) + ", as config.json describes it")
                       .Found(info.Describe() + ", codes of " + ToString(shape)));
     }
-    StoredWeight weight{name, DecoderOf(group, codes, stem), shape[0], shape[1], {&codes}};
+    StoredWeight weight{name,
+                        DecoderOf(group, TypesOf(Info(group.layout), codes, stem)),
+                        shape[0],
+                        shape[1],
+                        {&codes}};
     const std::vector<PartSpec> parts = weight.scheme->Parts(shape[0], shape[1]);
     TESSERA_TRY(CheckPart(codes, parts[0], codes));
     for (size_t i = 1; i < parts.size(); ++i) {
@@ -175,25 +182,27 @@ class Pairing {
                     .Found(tensor.info.Describe()));
   }
 
-  // One scheme for every kind of codes and scales that the checkpoint has.
-  const Scheme* DecoderOf(const QuantGroup& group, const TensorExtent& codes,
-                          const std::string& stem) {
-    const LayoutInfo& layout = Info(group.layout);
-    const TensorExtent* stored = checkpoint_.Find(stem + std::string(layout.scale));
-    Dtype scale = layout.scale_types.front();
-    if (stored != nullptr &&
-        std::ranges::find(layout.scale_types, stored->info.dtype()) != layout.scale_types.end()) {
-      scale = stored->info.dtype();
+  // The types that the parts of a weight have, as far as its layout leaves them open.
+  PartTypes TypesOf(const LayoutInfo& layout, const TensorExtent& codes,
+                    const std::string& stem) const {
+    PartTypes types{codes.info.dtype(), layout.scale_types.front()};
+    const TensorExtent* scale = checkpoint_.Find(stem + std::string(layout.scale));
+    if (scale != nullptr && Holds(layout.scale_types, scale->info.dtype())) {
+      types.scale = scale->info.dtype();
     }
-    const Dtype code = codes.info.dtype();
-    QuantGroup geometry = group;
-    geometry.targets.clear();
-    const auto known = std::ranges::find_if(decoders_, [&](const Decoder& d) {
-      return d.group == geometry && d.code == code && d.scale == scale;
-    });
+    const TensorExtent* shape = checkpoint_.Find(stem + ".weight_shape");
+    if (shape != nullptr && shape->info.dtype() == Dtype::kI32) types.shape = Dtype::kI32;
+    return types;
+  }
+
+  // One scheme for every kind of weight that the checkpoint has.
+  const Scheme* DecoderOf(QuantGroup group, const PartTypes& types) {
+    group.targets.clear();
+    const auto known = std::ranges::find_if(
+        decoders_, [&](const Decoder& d) { return d.group == group && d.types == types; });
     if (known != decoders_.end()) return known->scheme;
-    map_.schemes_.push_back(MakeDecoder(geometry, args_, code, scale));
-    decoders_.push_back({std::move(geometry), code, scale, map_.schemes_.back().get()});
+    map_.schemes_.push_back(MakeDecoder(group, args_, types));
+    decoders_.push_back({std::move(group), types, map_.schemes_.back().get()});
     return decoders_.back().scheme;
   }
 

@@ -27,7 +27,15 @@ const LayoutInfo& Info(WeightLayout layout);
 // be narrower by less than a word: `expected`, where given, decides.
 Shape ShapeOfWeight(const QuantGroup& group, const Shape& codes, const Shape* expected);
 
-std::unique_ptr<Scheme> MakeDecoder(const QuantGroup& group, const QuantArgs& args, Dtype code,
-                                    Dtype scale);
+// The types that a weight's tensors are found to have, where several are possible.
+struct PartTypes {
+  Dtype code, scale;
+  Dtype shape = Dtype::kI64;  // of weight_shape
+
+  friend bool operator==(const PartTypes&, const PartTypes&) = default;
+};
+
+std::unique_ptr<Scheme> MakeDecoder(const QuantGroup& group, const QuantArgs& args,
+                                    const PartTypes& types);
 
 }  // namespace tessera

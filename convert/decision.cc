@@ -115,17 +115,18 @@ Result<Decision> Decider::Decide(const StoredWeight& weight) {
     decision.rule = "stray-buffer";
     return decision;
   }
-  if (request_->quantize) {
-    TESSERA_TRY(DecideQuantize(decision));
-    return decision;
-  }
-  if (request_->to == CastTo::kStored) return decision;
-  if (role->part == Part::kInputScale) {
+  const bool stays = request_->to == CastTo::kStored && !request_->quantize;
+  if (role->part == Part::kInputScale && !stays) {
     // Of activations in FP8, which go with the INT4 weights.
     decision.by = Action::kDropped;
     decision.rule = "input-scale";
     return decision;
   }
+  if (request_->quantize) {
+    TESSERA_TRY(DecideQuantize(decision));
+    return decision;
+  }
+  if (stays) return decision;
   if (weight.scheme == nullptr) {
     return Fail(Error(ErrorCode::kUnsupported, "a weight of a type that cannot be decoded")
                     .Of(info.name())

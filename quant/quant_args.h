@@ -49,8 +49,8 @@ struct QuantGroup {
   WeightLayout layout{};
   uint32_t bits = 8;
   bool symmetric = true;
-  uint32_t group_size = 0;           // columns that share a scale; 0: a whole row
-  bool zeros_as_stored = false;      // GPTQ: checkpoint_format gptq_v2, else they are one less
+  uint32_t group_size = 0;                // columns that share a scale; 0: a whole row
+  bool zeros_as_stored = false;           // GPTQ: checkpoint_format gptq_v2, else they are one less
   std::vector<std::string> targets = {};  // modules, as the engine matches them; empty: not said
 
   friend bool operator==(const QuantGroup&, const QuantGroup&) = default;

@@ -1,5 +1,6 @@
 #include <fnmatch.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -46,11 +47,29 @@ SortedJson SumsJson(const std::map<std::string, TensorSum, std::less<>>& sums) {
   return json;
 }
 
+bool HasBlocks(const QuantArgs& args) {
+  return std::ranges::any_of(args.Layouts(), [](const QuantGroup& group) {
+    return group.layout == WeightLayout::kFp8Block || group.layout == WeightLayout::kFp8BlockCt ||
+           group.layout == WeightLayout::kInt8Block;
+  });
+}
+
 SortedJson QuantizationJson(const QuantArgs& args) {
   if (args.method == QuantMethod::kNone) return nullptr;
-  return {{"method", "fp8"},
-          {"block", {args.block_rows, args.block_cols}},
-          {"scale_format", args.ue8m0 ? "ue8m0" : "f32"}};
+  SortedJson json = {{"method", Name(args.method)}};
+  if (HasBlocks(args)) json["block"] = {args.block_rows, args.block_cols};
+  if (args.method == QuantMethod::kFp8Block) {
+    json["scale_format"] = args.ue8m0 ? "ue8m0" : "f32";
+    return json;
+  }
+  for (const QuantGroup& group : args.Layouts()) {
+    json["groups"].push_back({{"layout", Name(group.layout)},
+                              {"bits", group.bits},
+                              {"symmetric", group.symmetric},
+                              {"group_size", group.group_size},
+                              {"targets", group.targets}});
+  }
+  return json;
 }
 
 SortedJson TensorListJson(const Checkpoint& checkpoint, const std::string& glob) {
@@ -117,10 +136,35 @@ std::string LayersText(const ModelSpec& spec) {
          Plural(spec.num_nextn_predict_layers, "MTP layer");
 }
 
+// "4 bits in groups of 32, symmetric (pack-quantized)"
+std::string LayoutText(const QuantGroup& group, const std::string& blocks) {
+  using enum WeightLayout;
+  const WeightLayout layout = group.layout;
+  const bool fp8 = layout == kFp8Block || layout == kFp8BlockCt || layout == kFp8Channel;
+  std::string text = fp8 ? "FP8" : std::to_string(group.bits) + " bits";
+  if (layout == kFp8Block || layout == kFp8BlockCt || layout == kInt8Block) {
+    text += " " + blocks;
+  } else if (group.group_size == 0) {
+    text += ", a scale a row";
+  } else {
+    text += " in groups of " + std::to_string(group.group_size);
+  }
+  if (!group.symmetric) text += ", asymmetric";
+  return text + " (" + std::string(Name(layout)) + ")";
+}
+
 std::string QuantizationText(const QuantArgs& args) {
   if (args.method == QuantMethod::kNone) return "none";
-  return "FP8 in blocks of " + std::to_string(args.block_rows) + " x " +
-         std::to_string(args.block_cols) + ", " + (args.ue8m0 ? "power-of-two" : "F32") + " scales";
+  const std::string blocks =
+      "in blocks of " + std::to_string(args.block_rows) + " x " + std::to_string(args.block_cols);
+  if (args.method == QuantMethod::kFp8Block) {
+    return "FP8 " + blocks + ", " + (args.ue8m0 ? "power-of-two" : "F32") + " scales";
+  }
+  std::string text;
+  for (const QuantGroup& group : args.Layouts()) {
+    text += (text.empty() ? "" : "; ") + LayoutText(group, blocks);
+  }
+  return std::string(Name(args.method)) + ": " + text;
 }
 
 std::string StoredText(const Checkpoint& checkpoint) {

@@ -28,7 +28,7 @@ bool IsOneOfSeveral(const fs::path& path) {
 }
 
 std::string_view RoleName(const ModelSpec& spec, const TensorRole& role) {
-  if (role.part == Part::kScaleInv) return kScales;
+  if (IsBesideCodes(role.part)) return kScales;
   if (role.part == Part::kBuffer) return kBuffers;
   if (spec.IsMtp(role)) return "mtp";
   switch (role.mlp) {
@@ -69,11 +69,29 @@ std::string_view RoleName(const std::optional<ModelSpec>& spec, const std::strin
   return role ? RoleName(*spec, *role) : "other";
 }
 
-void AddUp(InspectReport& report) {
+// Of each tensor: the elements of the weight that it holds, however many share a word.
+std::vector<uint64_t> CountParameters(const InspectReport& report,
+                                      const std::optional<StorageMap>& storage) {
+  std::vector<uint64_t> parameters;
+  for (const TensorExtent& tensor : report.checkpoint->tensors()) {
+    const std::string_view role = RoleName(report.spec, tensor.info.name());
+    const bool counts = role != kScales && role != kBuffers;
+    parameters.push_back(counts ? tensor.info.elements() : 0);
+  }
+  if (!storage) return parameters;
+  for (const StoredWeight& weight : storage->weights()) {
+    if (!weight.is_quantized()) continue;
+    parameters[report.checkpoint->IndexOf(*weight.parts[0])] = weight.rows * weight.cols;
+  }
+  return parameters;
+}
+
+void AddUp(InspectReport& report, const std::optional<StorageMap>& storage) {
+  const std::vector<uint64_t> parameters_of = CountParameters(report, storage);
   for (const TensorExtent& tensor : report.checkpoint->tensors()) {
     const TensorInfo& info = tensor.info;
     const std::string_view role = RoleName(report.spec, info.name());
-    const uint64_t parameters = role == kScales || role == kBuffers ? 0 : info.elements();
+    const uint64_t parameters = parameters_of[report.checkpoint->IndexOf(tensor)];
     for (TensorSum* sum :
          {&report.by_dtype[std::string(Name(info.dtype()))], &report.by_role[std::string(role)]}) {
       sum->tensors += 1;
@@ -125,7 +143,7 @@ class Inspection {
     } else {
       Add(std::move(spec).error().Within(file));
     }
-    if (Result<QuantArgs> args = QuantArgs::FromConfig(*config); args) {
+    if (Result<QuantArgs> args = QuantArgs::Of(*report.checkpoint, *config); args) {
       report.quantization = std::move(*args);
     } else {
       quantization_known_ = false;
@@ -141,14 +159,17 @@ class Inspection {
       for (Error& fault : completeness.faults) Add(std::move(fault));
     }
     if (quantization_known_) {
-      const Result<StorageMap> storage = StorageMap::Of(*report.checkpoint, report.quantization);
-      if (!storage) Add(storage.error());
+      Result<StorageMap> paired = StorageMap::Of(*report.checkpoint, report.quantization,
+                                                 report.spec ? &*report.spec : nullptr);
+      if (!paired) return Add(std::move(paired).error());
+      storage = *std::move(paired);
     }
   }
 
   void Add(Error fault) { faults.push_back(std::move(fault)); }
 
   InspectReport report;
+  std::optional<StorageMap> storage;
   std::vector<Error> faults;
 
  private:
@@ -189,7 +210,7 @@ Result<InspectReport> InspectCheckpoint(const fs::path& path) {
     (inspection.*step)();
     if (!inspection.faults.empty()) return Fail(std::move(inspection.faults.front()));
   }
-  AddUp(inspection.report);
+  AddUp(inspection.report, inspection.storage);
   return std::move(inspection.report);
 }
 
@@ -201,7 +222,7 @@ Result<InspectReport> CheckCheckpoint(const fs::path& path) {
   if (inspection.report.checkpoint) {
     inspection.ReadConfig();
     inspection.CheckContents();
-    AddUp(inspection.report);
+    AddUp(inspection.report, inspection.storage);
   }
   AddFaults(inspection.report, inspection.faults);
   return std::move(inspection.report);

@@ -6,6 +6,10 @@ Json EditConfig(Json config, const ConfigEdits& edits) {
   if (edits.set_quantization) {
     if (edits.quantization.is_null()) {
       config.erase("quantization_config");
+      // msModelSlim's, which names the types of weights instead.
+      for (const char* key : {"quantize", "mla_quantize", "moe_quantize", "mtp_quantize"}) {
+        config.erase(key);
+      }
     } else {
       config["quantization_config"] = edits.quantization;
     }

@@ -76,6 +76,16 @@ Result<void> Decider::CheckRequest() const {
                       "this checkpoint is an MTP module alone: without it nothing would be left")
                     .In(dir));
   }
+  const QuantMethod method = source_->quant.method;
+  if (request_->mp != 0 && request_->to == CastTo::kStored && method != QuantMethod::kNone &&
+      method != QuantMethod::kFp8Block) {
+    return Fail(Error(ErrorCode::kUnsupported,
+                      "ranks hold block FP8 or plain weights, and this checkpoint stores others")
+                    .In(dir)
+                    .Expected("quant_method fp8, or none")
+                    .Found(std::string(Name(method)))
+                    .Next("cast it to bf16 on the way, with --to bf16"));
+  }
   if (scales_ != nullptr && scales_->quant.method != QuantMethod::kFp8Block) {
     return Fail(Error(ErrorCode::kUnsupported, "--scales-from needs a block-FP8 checkpoint")
                     .In(scales_->checkpoint->dir().string())
@@ -86,7 +96,7 @@ Result<void> Decider::CheckRequest() const {
 
 Result<Decision> Decider::Decide(const StoredWeight& weight) {
   const TensorInfo& info = weight.parts[0]->info;
-  const std::optional<TensorRole> role = source_->spec->Parse(info.name());
+  const std::optional<TensorRole> role = source_->spec->Parse(weight.name);
   TESSERA_CHECK(role.has_value());  // OpenSource has refused unknown tensors
   Decision decision{.weight = &weight, .role = *role};
   const bool mtp = source_->spec->IsMtp(*role);
@@ -108,15 +118,22 @@ Result<Decision> Decider::Decide(const StoredWeight& weight) {
     decision.rule = "stray-buffer";
     return decision;
   }
+  const bool stays = request_->to == CastTo::kStored && !request_->quantize;
+  if (role->part == Part::kInputScale && !stays) {
+    // Of activations in FP8, which go with the INT4 weights.
+    decision.by = Action::kDropped;
+    decision.rule = "input-scale";
+    return decision;
+  }
   if (request_->quantize) {
     TESSERA_TRY(DecideQuantize(decision));
     return decision;
   }
-  if (request_->to == CastTo::kStored) return decision;
+  if (stays) return decision;
   if (weight.scheme == nullptr) {
     return Fail(Error(ErrorCode::kUnsupported, "a weight of a type that cannot be decoded")
                     .Of(info.name())
-                    .Expected("F32, F16, BF16, or F8_E4M3 or F8_E5M2 with its scales")
+                    .Expected("F32, F16, BF16, or codes with the scales that config.json describes")
                     .Found(info.Describe()));
   }
   if (request_->to == CastTo::kFp8) {
@@ -142,14 +159,14 @@ Result<void> Decider::DecideFp8(Decision& decision) const {
   }
   if (!Contains(kFp8Linears, decision.role)) return {};
   if (scales_ != nullptr) {
-    const StoredWeight* original = scales_->FindWeight(info.name());
+    const StoredWeight* original = scales_->storage->Find(weight.name);
     if (original == nullptr) {
-      return Fail(Error(ErrorCode::kMissingTensor, info.name() + " is not in --scales-from")
+      return Fail(Error(ErrorCode::kMissingTensor, weight.name + " is not in --scales-from")
                       .In(scales_->checkpoint->dir().string())
                       .Next("give the checkpoint that the input was cast from"));
     }
     // What was not quantized in the original is not quantized now.
-    if (original->parts.size() < 2) return {};
+    if (!original->is_quantized()) return {};
     if (original->rows != weight.rows || original->cols != weight.cols) {
       return Fail(Error(ErrorCode::kWrongShape, "a weight differs in shape from --scales-from")
                       .Of(info.name())

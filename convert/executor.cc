@@ -13,6 +13,7 @@
 #include "convert/output_files.h"
 #include "convert/slots.h"
 #include "convert/worker_pool.h"
+#include "quant/contradiction.h"
 #include "quant/repack.h"
 
 namespace tessera {
@@ -317,10 +318,9 @@ class Executor {
                       .Next("the source is damaged there: compare it with where it came from"));
     }
     if (stats.wrong_constants != 0) {
-      return Fail(Error(ErrorCode::kWrongShape, "a weight's own description contradicts it")
-                      .Of(SourceName(*slot.step))
-                      .Expected("weight_shape and g_idx as config.json and the codes imply")
-                      .Next("compare the checkpoint with where it came from"));
+      const std::vector<std::span<const std::byte>> parts(slot.reads.begin(), slot.reads.end());
+      return Fail(Contradiction(*slot.step->from, parts, slot.step->rows, slot.step->cols)
+                      .Of(SourceName(*slot.step)));
     }
     if (stats.lossy_scales != 0) {
       return Fail(

@@ -131,7 +131,7 @@ class Planner {
       const bool placed = place != released.end() && place->first == d.role;
       return std::tuple(placed ? place->second : released.size(),
                         first_shard_[d.input] + main.shard, main.offset,
-                        std::string_view(main.info.name()));
+                        std::string_view(d.weight->name));
     });
     return {};
   }
@@ -161,7 +161,7 @@ class Planner {
         const QuantArgs& args = scales_ ? scales_->quant : source_.quant;
         blocks = {args.block_rows, args.block_cols};
       }
-      degrees.Add(main.name(), d.role, main.shape()[0], main.shape()[1], blocks);
+      degrees.Add(d.weight->name, d.role, d.weight->rows, d.weight->cols, blocks);
     }
     return degrees.Check(request_.mp);
   }
@@ -448,6 +448,7 @@ class Planner {
   void ChooseSideFiles() {
     PlanFolder& folder = plan_.folders[0];
     for (const std::string& name : source_.checkpoint->side_files()) {
+      if (!keeps_storage() && DescribesQuantization(name)) continue;
       if (!ranked() || name.find("token") != std::string::npos) folder.side_files.push_back(name);
     }
     if (ranked()) return;

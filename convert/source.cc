@@ -1,16 +1,6 @@
 #include "convert/source.h"
 
-#include <algorithm>
-
 namespace tessera {
-
-const StoredWeight* Source::FindWeight(std::string_view name) const {
-  const auto& weights = storage->weights();
-  const auto it = std::ranges::lower_bound(weights, name, {}, [](const StoredWeight& w) {
-    return std::string_view(w.parts[0]->info.name());
-  });
-  return it == weights.end() || it->parts[0]->info.name() != name ? nullptr : &*it;
-}
 
 Result<Source> OpenSource(const std::filesystem::path& path, const CheckpointOptions& options) {
   Source source;
@@ -26,11 +16,11 @@ Result<Source> OpenSource(const std::filesystem::path& path, const CheckpointOpt
   };
   Result<Json> config = ParseJson(*checkpoint.config_text());
   if (!config) return within(std::move(config).error());
-  Result<QuantArgs> quant = QuantArgs::FromConfig(*config);
+  Result<QuantArgs> quant = QuantArgs::Of(checkpoint, *config);
   if (!quant) return within(std::move(quant).error());
   Result<ModelSpec> spec = ModelSpec::FromConfig(*config);
   if (!spec) return within(std::move(spec).error());
-  TESSERA_ASSIGN(StorageMap storage, StorageMap::Of(checkpoint, *quant));
+  TESSERA_ASSIGN(StorageMap storage, StorageMap::Of(checkpoint, *quant, &*spec));
   CompletenessReport report = CheckCompleteness(*spec, checkpoint, 1);
   if (!report.faults.empty()) return Fail(std::move(report.faults.front()));
   source.checkpoint = std::make_shared<Checkpoint>(std::move(checkpoint));

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <string_view>
 
 #include "formats/checkpoint.h"
 #include "formats/json.h"
@@ -21,9 +20,6 @@ struct Source {
   QuantArgs quant;
   std::shared_ptr<const ModelSpec> spec;
   Coverage coverage{};
-
-  // By the name of its own tensor, not its scale's; nullptr if there is none. O(log n).
-  const StoredWeight* FindWeight(std::string_view name) const;
 };
 
 // Fails on the first thing that is missing, unknown, or not as config.json says.

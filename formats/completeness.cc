@@ -23,8 +23,7 @@ class CompletenessCheck {
     spec_.ForEach([&](const TensorRole& role) {
       if (Full() || spec_.IsOptional(role)) return;
       if (report_.coverage == Coverage::kMtpOnly && !spec_.IsMtp(role)) return;
-      const std::string name = spec_.NameOf(role);
-      if (checkpoint_.Find(name) == nullptr) report_.faults.push_back(Missing(role, name));
+      if (!IsThere(role)) report_.faults.push_back(Missing(role, spec_.NameOf(role)));
     });
     const std::span<const TensorExtent> tensors = checkpoint_.tensors();
     for (size_t i = 0; i < tensors.size() && !Full(); ++i) {
@@ -32,7 +31,8 @@ class CompletenessCheck {
     }
     for (size_t i = 0; i < tensors.size() && !Full(); ++i) {
       const std::optional<Shape> shape = roles_[i] ? spec_.ShapeOf(*roles_[i]) : std::nullopt;
-      if (shape && *shape != tensors[i].info.shape()) {
+      const TensorInfo& info = tensors[i].info;
+      if (shape && info.dtype() != Dtype::kI8 && *shape != info.shape()) {
         report_.faults.push_back(WrongShape(tensors[i], *shape));
       }
     }
@@ -41,6 +41,16 @@ class CompletenessCheck {
 
  private:
   bool Full() const { return report_.faults.size() >= limit_; }
+
+  bool IsThere(TensorRole role) const {
+    if (checkpoint_.Find(spec_.NameOf(role)) != nullptr) return true;
+    if (role.part != Part::kWeight || spec_.ShapeOf(role)->size() != 2) return false;
+    for (const Part part : {Part::kPacked, Part::kQWeight}) {
+      role.part = part;
+      if (checkpoint_.Find(spec_.NameOf(role)) != nullptr) return true;
+    }
+    return false;
+  }
 
   void FindRoles() {
     size_t main = 0;

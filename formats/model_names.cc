@@ -47,6 +47,10 @@ constexpr ModuleRow kInLayer[] = {
     {Module::kMtpHead, "shared_head.head", "head"},
 };
 
+// What W4AFP8's makers write of routed experts is `experts.0.w1.input_scale`; some write gate_proj.
+constexpr std::string_view kInputScale = "input_scale";
+
+// `deepseek` is empty for what the demo cannot hold.
 struct PartRow {
   Part part;
   std::string_view hf, deepseek;
@@ -55,8 +59,18 @@ constexpr PartRow kParts[] = {
     {Part::kWeight, "weight", "weight"},
     {Part::kBias, "bias", "bias"},
     {Part::kRouterBias, "e_score_correction_bias", "bias"},
-    {Part::kScaleInv, "weight_scale_inv", "scale"},
     {Part::kBuffer, "inv_freq", "inv_freq"},
+    {Part::kPacked, "weight_packed", ""},
+    {Part::kQWeight, "qweight", ""},
+    {Part::kScaleInv, "weight_scale_inv", "scale"},
+    {Part::kScale, "weight_scale", ""},
+    {Part::kZeroPoint, "weight_zero_point", ""},
+    {Part::kWeightShape, "weight_shape", ""},
+    {Part::kOffset, "weight_offset", ""},
+    {Part::kScales, "scales", ""},
+    {Part::kZeros, "qzeros", ""},
+    {Part::kGIdx, "g_idx", ""},
+    {Part::kInputScale, kInputScale, ""},
 };
 
 template <class Row>
@@ -113,7 +127,8 @@ std::string_view MlpPrefix(Mlp mlp, NameStyle style) {
 }
 
 // The module of `path`, which begins behind the layer prefix and ends before the part.
-bool ParseInLayer(std::string_view path, NameStyle style, TensorRole& role) {
+// `demo_projections`: w1, w2 and w3 are known too.
+bool ParseInLayer(std::string_view path, NameStyle style, bool demo_projections, TensorRole& role) {
   if (const ModuleRow* row = FindPath(kInLayer, path, style)) {
     role.module = row->module;
     return true;
@@ -128,6 +143,9 @@ bool ParseInLayer(std::string_view path, NameStyle style, TensorRole& role) {
       role.expert = *expert;
     }
     const ModuleRow* row = FindPath(kProjections, path, style);
+    if (row == nullptr && demo_projections) {
+      row = FindPath(kProjections, path, NameStyle::kDeepSeek);
+    }
     if (row != nullptr) role.module = row->module;
     return row != nullptr;
   }
@@ -136,7 +154,7 @@ bool ParseInLayer(std::string_view path, NameStyle style, TensorRole& role) {
 
 std::optional<Part> ParsePart(std::string_view text, NameStyle style, Module module) {
   for (const PartRow& row : kParts) {
-    if (Spelling(row, style) != text) continue;
+    if (text.empty() || Spelling(row, style) != text) continue;
     // In DeepSeek's spelling the two biases differ by their module only.
     if (row.part == Part::kBias && style == NameStyle::kDeepSeek && module == Module::kRouter) {
       continue;
@@ -147,6 +165,12 @@ std::optional<Part> ParsePart(std::string_view text, NameStyle style, Module mod
 }
 
 }  // namespace
+
+std::optional<Part> PartOf(std::string_view name) {
+  const std::string_view last = name.substr(name.rfind('.') + 1);
+  const auto row = std::ranges::find(kParts, last, &PartRow::hf);
+  return row == std::end(kParts) ? std::nullopt : std::optional(row->part);
+}
 
 std::optional<TensorRole> ModelSpec::Parse(std::string_view name, NameStyle style) const {
   const size_t dot = name.rfind('.');
@@ -166,7 +190,8 @@ std::optional<TensorRole> ModelSpec::Parse(std::string_view name, NameStyle styl
     role.layer = *number + (mtp ? static_cast<int32_t>(num_hidden_layers) : 0);
     // In DeepSeek's spelling an MTP layer has one name, not two.
     if (style == NameStyle::kDeepSeek && !mtp && IsMtp(role)) return std::nullopt;
-    if (!ParseInLayer(path, style, role)) return std::nullopt;
+    const bool demo_projections = part_text == kInputScale;
+    if (!ParseInLayer(path, style, demo_projections, role)) return std::nullopt;
   }
   const std::optional<Part> part = ParsePart(part_text, style, role.module);
   if (!part) return std::nullopt;
@@ -191,7 +216,7 @@ std::string ModelSpec::NameOf(const TensorRole& role, NameStyle style) const {
     row = role.mlp == Mlp::kNone ? FindModule(kInLayer, role.module)
                                  : FindModule(kProjections, role.module);
   }
-  name += Spelling(*row, style);
+  name += Spelling(*row, role.part == Part::kInputScale ? NameStyle::kDeepSeek : style);
   name += '.';
   name += Spelling(*std::ranges::find(kParts, role.part, &PartRow::part), style);
   return name;

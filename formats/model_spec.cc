@@ -294,12 +294,13 @@ bool ModelSpec::Has(const TensorRole& role) const {
       return role.module == Module::kIndexerKNorm;
     case Part::kRouterBias:
       return role.module == Module::kRouter && has_router_bias;
-    case Part::kScaleInv:
-      return WeightShape(role).size() == 2;
     case Part::kBuffer:
       return role.module == Module::kRotaryInvFreq;
+    case Part::kInputScale:
+      return role.mlp == Mlp::kRouted;
+    default:
+      return WeightShape(role).size() == 2;
   }
-  return false;
 }
 
 Shape ModelSpec::WeightShape(const TensorRole& role) const {
@@ -369,11 +370,9 @@ std::optional<Shape> ModelSpec::ShapeOf(const TensorRole& role) const {
       return Shape{index_head_dim};
     case Part::kRouterBias:
       return Shape{n_routed_experts};
-    case Part::kScaleInv:
-    case Part::kBuffer:
-      break;
+    default:
+      return std::nullopt;
   }
-  return std::nullopt;
 }
 
 void ModelSpec::ForEach(const std::function<void(const TensorRole&)>& visit) const {

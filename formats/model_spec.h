@@ -64,9 +64,31 @@ enum class Part : uint8_t {
   kWeight,
   kBias,        // indexer.k_norm.bias
   kRouterBias,  // gate.e_score_correction_bias
-  kScaleInv,    // weight_scale_inv
   kBuffer,      // rotary_emb.inv_freq
+  // Where a matrix is stored as integers, its codes under another name than `weight` ...
+  kPacked,   // weight_packed
+  kQWeight,  // qweight
+  // ... and what is kept beside codes.
+  kScaleInv,     // weight_scale_inv
+  kScale,        // weight_scale
+  kZeroPoint,    // weight_zero_point
+  kWeightShape,  // weight_shape
+  kOffset,       // weight_offset
+  kScales,       // scales
+  kZeros,        // qzeros
+  kGIdx,         // g_idx
+  kInputScale,   // input_scale; of routed experts, which spell their projections w1, w2 and w3 then
 };
+
+// A weight's codes: what a matrix of the model is found by. Exactly one of a matrix's tensors is.
+constexpr bool IsCodes(Part part) {
+  return part == Part::kWeight || part == Part::kPacked || part == Part::kQWeight;
+}
+// What is kept beside the codes of a quantized weight.
+constexpr bool IsBesideCodes(Part part) { return part >= Part::kScaleInv; }
+
+// What the last component of a Hugging Face name says, whatever the model; nullopt for other words.
+std::optional<Part> PartOf(std::string_view name);
 
 struct TensorRole {
   Module module{};
@@ -116,8 +138,8 @@ class ModelSpec {
   std::optional<TensorRole> Parse(std::string_view name, NameStyle style = NameStyle::kHf) const;
   std::string NameOf(const TensorRole& role, NameStyle style = NameStyle::kHf) const;
 
-  // [out, in] for a linear, [n] for a norm or bias. Of a kScaleInv role: nullopt (its grid depends
-  // on the block size), likewise of a kBuffer.
+  // [out, in] for a linear, [n] for a norm or bias. nullopt of a buffer and of all parts that only
+  // quantized weights have: their shapes depend on how.
   std::optional<Shape> ShapeOf(const TensorRole& role) const;
 
   // Whether a checkpoint may come without it: MTP copies of embed and head, stray buffers, a tied
@@ -148,7 +170,9 @@ class ModelSpec {
 // Which layers of the model a checkpoint holds.
 enum class Coverage : uint8_t { kWhole, kMainOnly, kMtpOnly };
 
-// Every tensor has a role, every role that is not optional has its tensor, shapes match. kMainOnly
+// Every tensor has a role, every role that is not optional has its tensor (a weight is there if its
+// codes are, under whichever name), shapes match. The shape of codes that are integers depends on
+// how they are packed: those are StorageMap's to judge. kMainOnly
 // is what num_nextn_predict_layers = 0 describes, so a checkpoint of the main model under a config
 // that promises an MTP module is a fault; kMtpOnly is accepted as such. Returns all faults, at most
 // `limit`, missing tensors first, each naming the tensor.

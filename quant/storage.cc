@@ -1,140 +1,261 @@
 #include "quant/storage.h"
 
 #include <algorithm>
-#include <string_view>
+#include <optional>
 #include <utility>
+
+#include "quant/weight_layout.h"
 
 namespace tessera {
 namespace {
 
-constexpr std::string_view kScaleSuffix = "_scale_inv";
+constexpr std::string_view kWeight = ".weight";
+constexpr const char* kCheckDownload =
+    "Nothing was written. Check the download with: tessera inspect --check DIR";
 
 bool IsFp8(Dtype dtype) { return dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2; }
 
-const std::string& FileOf(const Checkpoint& checkpoint, const TensorExtent& tensor) {
-  return checkpoint.shards()[tensor.shard].name;
+bool Holds(std::span<const Dtype> types, Dtype dtype) {
+  return std::ranges::find(types, dtype) != types.end();
 }
 
-Error Refusal(ErrorCode code, const Checkpoint& checkpoint, const TensorExtent& tensor,
-              std::string what) {
-  return Error(code, tensor.info.name() + std::move(what))
-      .Of(tensor.info.name())
-      .In(FileOf(checkpoint, tensor));
-}
-
-// The weight that a scale belongs to, by its name; empty for any other tensor.
-std::string_view WeightOfScale(std::string_view name) {
-  if (!name.ends_with(kScaleSuffix)) return {};
-  return name.substr(0, name.size() - kScaleSuffix.size());
-}
-
-Result<void> CheckScaleHasWeight(const Checkpoint& checkpoint, const TensorExtent& scale) {
-  const std::string weight_name(WeightOfScale(scale.info.name()));
-  const TensorExtent* weight = checkpoint.Find(weight_name);
-  if (weight != nullptr && IsFp8(weight->info.dtype())) return {};
-  return Fail(Refusal(ErrorCode::kOrphanScale, checkpoint, scale, " is a scale without its weight")
-                  .Expected(weight_name + ", F8_E4M3, in any shard")
-                  .Found(weight == nullptr ? "none" : weight->info.Describe())
-                  .Next("Nothing was written. Is the download complete?"));
-}
-
-// The scale of an FP8 weight, with the type and the grid that the block size demands.
-Result<const TensorExtent*> FindScale(const Checkpoint& checkpoint, const TensorExtent& weight,
-                                      const QuantArgs& args) {
-  const TensorInfo& info = weight.info;
-  if (args.method != QuantMethod::kFp8Block) {
-    return Fail(Refusal(ErrorCode::kBadConfig, checkpoint, weight,
-                        " is FP8, but config.json does not say how it is scaled")
-                    .Expected("quantization_config with weight_block_size")
-                    .Found("no quantization_config"));
-  }
-  if (info.shape().size() != 2) {
-    return Fail(Refusal(ErrorCode::kWrongShape, checkpoint, weight, " is FP8 but no matrix")
-                    .Expected("two dimensions")
-                    .Found(info.Describe()));
-  }
-  const Shape grid = {(info.shape()[0] + args.block_rows - 1) / args.block_rows,
-                      (info.shape()[1] + args.block_cols - 1) / args.block_cols};
-  const std::string name = info.name() + std::string(kScaleSuffix);
-  const std::string wanted = name + ", F32 " + ToString(grid);
-  const TensorExtent* scale = checkpoint.Find(name);
-  if (scale == nullptr) {
-    return Fail(
-        Refusal(ErrorCode::kMissingScale, checkpoint, weight, " has no " + name)
-            .Expected(wanted + ", in any shard")
-            .Found("none for " + info.Describe())
-            .Next("Nothing was written. Check the download with: tessera inspect --check DIR"));
-  }
-  if (scale->info.dtype() != Dtype::kF32 && scale->info.dtype() != Dtype::kF8E8M0) {
-    return Fail(Refusal(ErrorCode::kWrongDtype, checkpoint, *scale, " has the wrong type")
-                    .Expected(wanted + ", or F8_E8M0")
-                    .Found(scale->info.Describe()));
-  }
-  if (scale->info.shape() != grid) {
-    return Fail(Refusal(ErrorCode::kWrongShape, checkpoint, *scale,
-                        " does not fit the blocks of its weight")
-                    .Expected(ToString(grid) + " for " + info.Describe())
-                    .Found(scale->info.Describe()));
-  }
-  return scale;
-}
+// "X.weight_packed" to "X"; a name without a dot is its own stem.
+std::string StemOf(std::string_view name) { return std::string(name.substr(0, name.rfind('.'))); }
 
 // As a matrix: a vector [n] is [n, 1], a scalar [1, 1], and more dimensions fold into columns.
 StoredWeight PlainWeight(const TensorExtent& tensor) {
   const Shape& shape = tensor.info.shape();
-  StoredWeight weight{&PlainScheme(tensor.info.dtype()), 1, 1, {&tensor}};
+  StoredWeight weight{tensor.info.name(), &PlainScheme(tensor.info.dtype()), 1, 1, {&tensor}};
   if (!shape.empty()) weight.rows = shape[0];
   for (size_t i = 1; i < shape.size(); ++i) weight.cols *= shape[i];
   return weight;
 }
 
-// One scheme for every kind of code and scale that the checkpoint has.
-class Fp8Schemes {
- public:
-  Fp8Schemes(const QuantArgs& args, std::vector<std::unique_ptr<Scheme>>& owner)
-      : args_(args), owner_(owner) {}
+}  // namespace
 
-  const Scheme* Of(Dtype code, Dtype scale) {
-    const auto known = std::ranges::find(kinds_, std::pair(code, scale));
-    const auto i = static_cast<size_t>(known - kinds_.begin());
-    if (i == kinds_.size()) {
-      kinds_.emplace_back(code, scale);
-      owner_.push_back(MakeFp8BlockScheme({.code = code,
-                                           .scale = scale,
-                                           .block_rows = args_.block_rows,
-                                           .block_cols = args_.block_cols}));
+class Pairing {
+ public:
+  Pairing(const Checkpoint& checkpoint, const QuantArgs& args, const ModelSpec* spec)
+      : checkpoint_(checkpoint),
+        args_(args),
+        spec_(spec),
+        layouts_(args.Layouts()),
+        taken_(checkpoint.tensors().size()) {}
+
+  Result<StorageMap> Run() {
+    for (const TensorExtent& tensor : checkpoint_.tensors()) {
+      if (!HoldsCodes(tensor)) continue;
+      TESSERA_ASSIGN(StoredWeight weight, Pair(tensor));
+      for (const TensorExtent* part : weight.parts) taken_[checkpoint_.IndexOf(*part)] = true;
+      map_.weights_.push_back(std::move(weight));
     }
-    return owner_[i].get();
+    for (const TensorExtent& tensor : checkpoint_.tensors()) {
+      if (taken_[checkpoint_.IndexOf(tensor)]) continue;
+      const std::optional<Part> part = PartOf(tensor.info.name());
+      if (part && IsBesideCodes(*part) && !IsInputScale(tensor, *part)) return Fail(Orphan(tensor));
+      const bool plain = IsPlainFloat(tensor.info.dtype());
+      map_.weights_.push_back(plain ? PlainWeight(tensor)
+                                    : StoredWeight{tensor.info.name(), nullptr, 0, 0, {&tensor}});
+    }
+    std::ranges::stable_sort(map_.weights_, {}, &StoredWeight::name);
+    TESSERA_TRY(CheckOnceEach());
+    return std::move(map_);
   }
 
  private:
+  struct Decoder {
+    QuantGroup group;
+    PartTypes types;
+    const Scheme* scheme;
+  };
+
+  Error Refusal(ErrorCode code, const TensorExtent& tensor, std::string what) const {
+    return Error(code, tensor.info.name() + std::move(what))
+        .Of(tensor.info.name())
+        .In(checkpoint_.shards()[tensor.shard].name);
+  }
+
+  // By its name or its type: INT8 may also be a table, where no layout claims it.
+  bool HoldsCodes(const TensorExtent& tensor) const {
+    const std::optional<Part> part = PartOf(tensor.info.name());
+    if (part == Part::kPacked || part == Part::kQWeight || IsFp8(tensor.info.dtype())) return true;
+    return tensor.info.dtype() == Dtype::kI8 && part == Part::kWeight &&
+           std::ranges::any_of(layouts_, [&](const QuantGroup& g) { return CanHold(g, tensor); });
+  }
+
+  static bool CanHold(const QuantGroup& group, const TensorExtent& codes) {
+    const LayoutInfo& layout = Info(group.layout);
+    return Holds(layout.code_types, codes.info.dtype()) &&
+           codes.info.name().ends_with(layout.codes);
+  }
+
+  // The weight of these codes, in the one way in which its tensors fit the configuration.
+  Result<StoredWeight> Pair(const TensorExtent& codes) {
+    std::optional<StoredWeight> found;
+    std::optional<Error> refused;
+    for (const QuantGroup& group : layouts_) {
+      if (!CanHold(group, codes)) continue;
+      Result<StoredWeight> weight = Fit(codes, group);
+      if (!weight) {
+        if (!refused) refused = std::move(weight).error();
+      } else if (found && found->scheme != weight->scheme) {
+        return Fail(Refusal(ErrorCode::kBadConfig, codes,
+                            " fits several groups of the quantization's configuration")
+                        .Expected("groups that differ in what they store")
+                        .Found(codes.info.Describe()));
+      } else {
+        found = *std::move(weight);
+      }
+    }
+    if (found) return *std::move(found);
+    if (refused) return Fail(*std::move(refused));
+    return Fail(Unexplained(codes));
+  }
+
+  Error Unexplained(const TensorExtent& codes) const {
+    const bool fp8 = IsFp8(codes.info.dtype());
+    std::string found = "no quantization_config";
+    if (args_.method != QuantMethod::kNone)
+      found = "quant_method " + std::string(Name(args_.method));
+    return Refusal(ErrorCode::kBadConfig, codes,
+                   fp8 ? " is FP8, but config.json does not say how it is scaled"
+                       : " is quantized, but config.json does not say how")
+        .Expected(fp8 ? "quantization_config with weight_block_size"
+                      : "quantization_config for tensors of this name and type")
+        .Found(codes.info.Describe() + ", " + found);
+  }
+
+  Result<StoredWeight> Fit(const TensorExtent& codes, const QuantGroup& group) {
+    const TensorInfo& info = codes.info;
+    if (info.shape().size() != 2) {
+      return Fail(Refusal(ErrorCode::kWrongShape, codes, " is quantized but no matrix")
+                      .Expected("two dimensions")
+                      .Found(info.Describe()));
+    }
+    const std::string stem = StemOf(info.name());
+    const std::string name = stem + std::string(kWeight);
+    const std::optional<TensorRole> role = spec_ == nullptr ? std::nullopt : spec_->Parse(name);
+    const std::optional<Shape> expected = role ? spec_->ShapeOf(*role) : std::nullopt;
+    const Shape shape = ShapeOfWeight(group, info.shape(), expected ? &*expected : nullptr);
+    // Of codes that are not packed the tensor's own shape has been compared.
+    if (expected && shape != *expected && !IsFp8(info.dtype())) {
+      return Fail(Refusal(ErrorCode::kWrongShape, codes, " has the wrong shape")
+                      .Expected("codes of " + ToString(*expected) + ", as config.json describes it")
+                      .Found(info.Describe() + ", codes of " + ToString(shape)));
+    }
+    StoredWeight weight{name,
+                        DecoderOf(group, TypesOf(Info(group.layout), codes, stem)),
+                        shape[0],
+                        shape[1],
+                        {&codes}};
+    const std::vector<PartSpec> parts = weight.scheme->Parts(shape[0], shape[1]);
+    TESSERA_TRY(CheckPart(codes, parts[0], codes));
+    for (size_t i = 1; i < parts.size(); ++i) {
+      const TensorExtent* part = checkpoint_.Find(stem + parts[i].suffix);
+      if (part == nullptr) return Fail(Missing(codes, stem, parts[i]));
+      TESSERA_TRY(CheckPart(*part, parts[i], codes));
+      weight.parts.push_back(part);
+    }
+    return weight;
+  }
+
+  Error Missing(const TensorExtent& codes, const std::string& stem, const PartSpec& part) const {
+    const std::string name = stem + part.suffix;
+    return Refusal(ErrorCode::kMissingScale, codes, " has no " + name)
+        .Expected(name + ", " + std::string(Name(part.dtype)) + " " + ToString(part.shape) +
+                  ", in any shard")
+        .Found("none for " + codes.info.Describe())
+        .Next(kCheckDownload);
+  }
+
+  Result<void> CheckPart(const TensorExtent& tensor, const PartSpec& part,
+                         const TensorExtent& codes) const {
+    if (tensor.info.dtype() != part.dtype) {
+      return Fail(Refusal(ErrorCode::kWrongDtype, tensor, " has the wrong type")
+                      .Expected(std::string(Name(part.dtype)) + " " + ToString(part.shape))
+                      .Found(tensor.info.Describe()));
+    }
+    if (tensor.info.shape() == part.shape) return {};
+    return Fail(Refusal(ErrorCode::kWrongShape, tensor, " does not fit its weight")
+                    .Expected(ToString(part.shape) + " for " + codes.info.name() + ", " +
+                              codes.info.Describe())
+                    .Found(tensor.info.Describe()));
+  }
+
+  // The types that the parts of a weight have, as far as its layout leaves them open.
+  PartTypes TypesOf(const LayoutInfo& layout, const TensorExtent& codes,
+                    const std::string& stem) const {
+    PartTypes types{codes.info.dtype(), layout.scale_types.front()};
+    const TensorExtent* scale = checkpoint_.Find(stem + std::string(layout.scale));
+    if (scale != nullptr && Holds(layout.scale_types, scale->info.dtype())) {
+      types.scale = scale->info.dtype();
+    }
+    const TensorExtent* shape = checkpoint_.Find(stem + ".weight_shape");
+    if (shape != nullptr && shape->info.dtype() == Dtype::kI32) types.shape = Dtype::kI32;
+    return types;
+  }
+
+  // One scheme for every kind of weight that the checkpoint has.
+  const Scheme* DecoderOf(QuantGroup group, const PartTypes& types) {
+    group.targets.clear();
+    const auto known = std::ranges::find_if(
+        decoders_, [&](const Decoder& d) { return d.group == group && d.types == types; });
+    if (known != decoders_.end()) return known->scheme;
+    map_.schemes_.push_back(MakeDecoder(group, args_, types));
+    decoders_.push_back({std::move(group), types, map_.schemes_.back().get()});
+    return decoders_.back().scheme;
+  }
+
+  // What activations are divided by: beside INT4 experts, and no part of what the weight is.
+  bool IsInputScale(const TensorExtent& tensor, Part part) const {
+    return part == Part::kInputScale && args_.method == QuantMethod::kInt4Fp8 &&
+           tensor.info.dtype() == Dtype::kF32 && tensor.info.elements() == 1;
+  }
+
+  Error Orphan(const TensorExtent& tensor) const {
+    const std::string weight = StemOf(tensor.info.name()) + std::string(kWeight);
+    std::string expected = "none: the configuration knows no tensor of this name";
+    for (const QuantGroup& group : layouts_) {
+      const LayoutInfo& layout = Info(group.layout);
+      expected = StemOf(weight) + std::string(layout.codes) + ", " +
+                 std::string(Name(layout.code_types.front())) + ", in any shard";
+      if (tensor.info.name().ends_with(layout.scale)) break;
+    }
+    const TensorExtent* found = checkpoint_.Find(weight);
+    return Refusal(ErrorCode::kOrphanScale, tensor, " is a scale without its weight")
+        .Expected(std::move(expected))
+        .Found(found == nullptr ? "none" : found->info.Describe())
+        .Next("Nothing was written. Is the download complete?");
+  }
+
+  Result<void> CheckOnceEach() const {
+    const auto& weights = map_.weights_;
+    const auto twice = std::ranges::adjacent_find(weights, {}, &StoredWeight::name);
+    if (twice == weights.end()) return {};
+    return Fail(Refusal(ErrorCode::kDuplicateTensor, *twice[1].parts[0],
+                        " stores a weight that is stored already")
+                    .Expected("a weight either quantized or plain")
+                    .Found(twice[0].parts[0]->info.name() + ", " +
+                           twice[0].parts[0]->info.Describe() + ", too"));
+  }
+
+  const Checkpoint& checkpoint_;
   const QuantArgs& args_;
-  std::vector<std::unique_ptr<Scheme>>& owner_;
-  std::vector<std::pair<Dtype, Dtype>> kinds_;  // of owner_, in its order
+  const ModelSpec* spec_;
+  const std::vector<QuantGroup> layouts_;
+  std::vector<bool> taken_;  // by tensor: it is a part of a quantized weight
+  std::vector<Decoder> decoders_;
+  StorageMap map_;
 };
 
-}  // namespace
+Result<StorageMap> StorageMap::Of(const Checkpoint& checkpoint, const QuantArgs& args,
+                                  const ModelSpec* spec) {
+  return Pairing(checkpoint, args, spec).Run();
+}
 
-Result<StorageMap> StorageMap::Of(const Checkpoint& checkpoint, const QuantArgs& args) {
-  StorageMap map;
-  Fp8Schemes schemes(args, map.schemes_);
-  for (const TensorExtent& tensor : checkpoint.tensors()) {
-    const TensorInfo& info = tensor.info;
-    if (!WeightOfScale(info.name()).empty()) {
-      TESSERA_TRY(CheckScaleHasWeight(checkpoint, tensor));
-    } else if (IsFp8(info.dtype())) {
-      TESSERA_ASSIGN(const TensorExtent* scale, FindScale(checkpoint, tensor, args));
-      map.weights_.push_back({schemes.Of(info.dtype(), scale->info.dtype()),
-                              info.shape()[0],
-                              info.shape()[1],
-                              {&tensor, scale}});
-    } else if (IsPlainFloat(info.dtype())) {
-      map.weights_.push_back(PlainWeight(tensor));
-    } else {
-      map.weights_.push_back({nullptr, 0, 0, {&tensor}});
-    }
-  }
-  return map;
+const StoredWeight* StorageMap::Find(std::string_view name) const {
+  const auto it = std::ranges::lower_bound(weights_, name, {}, &StoredWeight::name);
+  return it == weights_.end() || it->name != name ? nullptr : &*it;
 }
 
 }  // namespace tessera

@@ -1,6 +1,9 @@
 #include "quant/weight_reader.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "quant/contradiction.h"
 
 namespace tessera {
 namespace {
@@ -10,8 +13,9 @@ constexpr uint64_t kReadBytes = uint64_t{4} << 20;
 
 }  // namespace
 
-Result<void> WeightReader::DecodeRows(RowRange range, float* out) {
+Result<void> WeightReader::ReadParts(RowRange range) {
   const Scheme& scheme = *weight_->scheme;
+  if (scheme.is_whole() && !parts_.empty()) return {};
   std::vector<ByteRange> wanted;
   uint64_t total = 0;
   for (size_t i = 0; i < weight_->parts.size(); ++i) {
@@ -20,6 +24,7 @@ Result<void> WeightReader::DecodeRows(RowRange range, float* out) {
   }
   if (bytes_.size() < total) bytes_.resize(total);
   std::vector<std::span<const std::byte>> parts;
+  parts_.clear();
   std::span<std::byte> free = bytes_;
   for (size_t i = 0; i < wanted.size(); ++i) {
     const auto part = free.first(wanted[i].size());
@@ -27,9 +32,18 @@ Result<void> WeightReader::DecodeRows(RowRange range, float* out) {
     TESSERA_TRY(checkpoint_->ReadBytes(*weight_->parts[i], wanted[i].begin, part));
     parts.push_back(part);
   }
-  ValueStats stats;
-  scheme.DecodeRows(parts, rows(), cols(), range, out, stats);
+  parts_ = std::move(parts);
   return {};
+}
+
+Result<void> WeightReader::DecodeRows(RowRange range, float* out) {
+  TESSERA_TRY(ReadParts(range));
+  ValueStats stats;
+  weight_->scheme->DecodeRows(parts_, rows(), cols(), range, out, stats);
+  if (stats.wrong_constants == 0) return {};
+  return Fail(Contradiction(*weight_->scheme, parts_, rows(), cols())
+                  .Of(weight_->name)
+                  .In(checkpoint_->shards()[weight_->parts[0]->shard].name));
 }
 
 Result<void> WeightReader::ReadRows(RowRange range, std::span<float> out) {
@@ -40,7 +54,9 @@ Result<void> WeightReader::ReadRows(RowRange range, std::span<float> out) {
   const uint64_t quantum = weight_->scheme->row_quantum();
   const uint64_t quantum_bytes =
       weight_->scheme->PartBytes(0, rows(), cols(), {0, std::min(quantum, rows())}).size();
-  const uint64_t step = quantum * std::max<uint64_t>(1, kReadBytes / quantum_bytes);
+  const uint64_t step = weight_->scheme->is_whole()
+                            ? (rows() + quantum - 1) / quantum * quantum
+                            : quantum * std::max<uint64_t>(1, kReadBytes / quantum_bytes);
   // Up to here rows come in whole quanta.
   const uint64_t whole = range.end == rows() ? rows() : range.end / quantum * quantum;
   for (uint64_t row = range.begin; row < range.end;) {

@@ -101,7 +101,7 @@ TEST(ModelNames, RefusesNamesThatTheModelDoesNotHave) {
                            "lm_head.bias",
                            "model.lm_head.weight",
                            "model.norm.weight_scale_inv",
-                           "lm_head.weight_scale",
+                           "model.norm.weight_scale",
                            "model.layers.03.input_layernorm.weight",
                            "model.layers.+3.input_layernorm.weight",
                            "model.layers.-1.input_layernorm.weight",

@@ -1,0 +1,26 @@
+// Which bytes of a weight's parts belong to some of its rows.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "quant/scheme.h"
+
+namespace tessera {
+
+// The spans of `range`, given those of `whole`, which holds it.
+template <class Byte>
+std::vector<std::span<Byte>> PartsWithin(const Scheme& scheme,
+                                         std::span<const std::span<Byte>> parts, uint64_t rows,
+                                         uint64_t cols, RowRange whole, RowRange range) {
+  std::vector<std::span<Byte>> within;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const uint64_t origin = scheme.PartBytes(i, rows, cols, whole).begin;
+    const ByteRange bytes = scheme.PartBytes(i, rows, cols, range);
+    within.push_back(parts[i].subspan(bytes.begin - origin, bytes.size()));
+  }
+  return within;
+}
+
+}  // namespace tessera

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <limits>
 
+#include "quant/kernels/quality_sums.h"
+
 namespace tessera {
 namespace {
-
-constexpr uint64_t kLanes = 8;
 
 struct GroupSums {
   double signal = 0, noise = 0, stored = 0, dot = 0, bias = 0, max_error = 0;
@@ -15,12 +15,11 @@ struct GroupSums {
 };
 
 // Pairs of lanes: the shape of the sum is part of the result.
-template <class Lane>
-double AddUp(const Lane (&lane)[kLanes]) {
-  double sums[kLanes];
-  std::copy(lane, lane + kLanes, sums);
-  for (uint64_t width = kLanes / 2; width != 0; width /= 2) {
-    for (uint64_t j = 0; j < width; ++j) sums[j] += sums[j + width];
+double AddUp(const float (&lane)[kernels::kQualityLanes]) {
+  double sums[kernels::kQualityLanes];
+  std::copy(lane, lane + kernels::kQualityLanes, sums);
+  for (size_t width = kernels::kQualityLanes / 2; width != 0; width /= 2) {
+    for (size_t j = 0; j < width; ++j) sums[j] += sums[j + width];
   }
   return sums[0];
 }
@@ -28,35 +27,15 @@ double AddUp(const Lane (&lane)[kLanes]) {
 // In F32, which is fast and, over one group, precise enough while its squares are neither lost nor
 // infinite; Trustworthy tells.
 GroupSums SumInF32(const float* want, const float* got, uint64_t n) {
-  float signal[kLanes] = {}, noise[kLanes] = {}, stored[kLanes] = {}, dot[kLanes] = {},
-        bias[kLanes] = {}, largest[kLanes] = {};
-  uint32_t differing[kLanes] = {};
-  const auto add = [&](uint64_t j, float a, float b) {
-    const float e = b - a;
-    const float size = std::fabs(e);
-    signal[j] += a * a;
-    noise[j] += e * e;
-    stored[j] += b * b;
-    dot[j] += a * b;
-    bias[j] += e;
-    largest[j] = size > largest[j] ? size : largest[j];
-    differing[j] += e != 0 ? 1 : 0;
-  };
-  uint64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (uint64_t j = 0; j < kLanes; ++j) add(j, want[i + j], got[i + j]);
-  }
-  for (uint64_t j = 0; i < n; ++i, ++j) add(j, want[i], got[i]);
-  GroupSums sums{.signal = AddUp(signal),
-                 .noise = AddUp(noise),
-                 .stored = AddUp(stored),
-                 .dot = AddUp(dot),
-                 .bias = AddUp(bias)};
-  for (uint64_t j = 0; j < kLanes; ++j) {
-    sums.max_error = std::max(sums.max_error, double{largest[j]});
-    sums.differing += differing[j];
-  }
-  return sums;
+  kernels::QualityLanes lanes;
+  kernels::SumQuality(want, got, n, lanes);
+  return {.signal = AddUp(lanes.signal),
+          .noise = AddUp(lanes.noise),
+          .stored = AddUp(lanes.stored),
+          .dot = AddUp(lanes.dot),
+          .bias = AddUp(lanes.bias),
+          .max_error = *std::ranges::max_element(lanes.largest),
+          .differing = static_cast<uint64_t>(AddUp(lanes.differing))};
 }
 
 bool Trustworthy(const GroupSums& sums) {
@@ -91,20 +70,24 @@ struct ExpectedSums {
   double sum = 0, squares = 0, stored = 0;
 };
 
-ExpectedSums SumExpected(const float* error, const float* got, uint64_t n) {
-  double sum[kLanes] = {}, squares[kLanes] = {}, stored[kLanes] = {};
-  const auto add = [&](uint64_t j, double e, double b) {
-    const double square = e * e;
-    sum[j] += square;
-    squares[j] += square * square;
-    stored[j] += std::isfinite(b) ? square * (b * b) : 0;
-  };
-  uint64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (uint64_t j = 0; j < kLanes; ++j) add(j, error[i + j], got[i + j]);
+ExpectedSums SumExpectedInF64(const float* error, const float* got, uint64_t n) {
+  ExpectedSums sums;
+  for (uint64_t i = 0; i < n; ++i) {
+    const double square = double{error[i]} * error[i], b = got[i];
+    sums.sum += square;
+    sums.squares += square * square;
+    sums.stored += std::isfinite(b) ? square * (b * b) : 0;
   }
-  for (uint64_t j = 0; i < n; ++i, ++j) add(j, error[i], got[i]);
-  return {AddUp(sum), AddUp(squares), AddUp(stored)};
+  return sums;
+}
+
+// In F32 while nothing is lost by that, as above.
+ExpectedSums SumExpected(const float* error, const float* got, uint64_t n) {
+  kernels::ExpectedLanes lanes;
+  kernels::SumExpected(error, got, n, lanes);
+  const ExpectedSums sums{AddUp(lanes.sum), AddUp(lanes.squares), AddUp(lanes.stored)};
+  const bool trustworthy = sums.squares >= 1e-30 && sums.squares <= 1e30 && sums.stored <= 1e30;
+  return trustworthy ? sums : SumExpectedInF64(error, got, n);
 }
 
 void KeepLowestSqnr(std::optional<QualityPlace>& kept, const std::optional<QualityPlace>& place) {

@@ -104,9 +104,12 @@ bool Fp8BlockScheme::ExpectedErrorRows(std::span<const std::span<const std::byte
   const std::byte* code = parts[0].data();
   for (uint64_t row = range.begin; row < range.end; ++row) {
     ReadScales(parts[1].data() + (row / args_.block_rows - first_block) * scale_bytes, scales);
-    for (uint64_t col = 0; col < cols; ++col) {
-      *out++ =
-          errors.Of(std::to_integer<uint8_t>(*code++)) * std::abs(scales[col / args_.block_cols]);
+    uint64_t col = 0;
+    for (const float scale : scales) {
+      for (const uint64_t end = std::min<uint64_t>(cols, col + args_.block_cols); col < end;
+           ++col) {
+        *out++ = errors.Of(std::to_integer<uint8_t>(*code++)) * std::abs(scale);
+      }
     }
   }
   return true;

@@ -42,15 +42,16 @@ CellTone ToneOf(const TensorComparison& tensor, const Medians& medians) {
   return above >= 1 ? CellTone::kAbove : CellTone::kUsual;
 }
 
-std::string Describe(const TensorComparison& tensor) {
-  std::string text = tensor.rule;
-  if (IsLossy(tensor)) {
-    char decibels[64];
-    std::snprintf(decibels, sizeof decibels, "%.2f dB", tensor.stats.sqnr());
-    text = decibels;
-    if (tensor.agreement == Agreement::kFailed) text += ", " + tensor.rule;
-  }
+std::string Fixed(double value, const char* format) {
+  char text[32];
+  std::snprintf(text, sizeof text, format, value);
   return text;
+}
+
+std::string Describe(const TensorComparison& tensor) {
+  if (!IsLossy(tensor)) return tensor.rule;
+  const std::string decibels = Fixed(tensor.stats.sqnr(), "%.2f dB");
+  return tensor.agreement == Agreement::kFailed ? decibels + ", " + tensor.rule : decibels;
 }
 
 // A tensor that one side lacks, placed by the name it has on the other.
@@ -80,7 +81,7 @@ class Cell {
 
   HeatCell Render(const Medians& medians) const {
     if (worst_ == nullptr) {
-      return missing_.empty() ? HeatCell{} : HeatCell{CellTone::kMissing, missing_};
+      return missing_.empty() ? HeatCell{} : HeatCell{CellTone::kMissing, missing_, missing_};
     }
     std::string text = Describe(*worst_);
     if (tensors_ > 1) {
@@ -91,7 +92,8 @@ class Cell {
     }
     const bool lacks = !missing_.empty() && worst_->agreement != Agreement::kFailed;
     if (!missing_.empty()) text += "; others " + missing_;
-    return {lacks ? CellTone::kMissing : ToneOf(*worst_, medians), std::move(text)};
+    return {lacks ? CellTone::kMissing : ToneOf(*worst_, medians), std::move(text),
+            IsLossy(*worst_) ? Fixed(worst_->stats.sqnr(), "%.1f") : ""};
   }
 
  private:

@@ -39,7 +39,7 @@ std::string Gigabytes(uint64_t bytes) {
 PageSection MapSection(std::string id, std::string title, const std::string& text,
                        const HeatMap& map) {
   return {std::move(id), std::move(title),
-          "<p>" + EscapeHtml(text) + "</p>" + RenderHeatLegend() + RenderHeatMap(map)};
+          "<p>" + EscapeHtml(text) + "</p>" + RenderHeatLegend(map) + RenderHeatMap(map)};
 }
 
 HtmlCell PlaceCell(const std::optional<QualityPlace>& place, bool group) {

@@ -26,7 +26,8 @@ constexpr ToneInfo kTones[] = {
 };
 
 // Cells are drawn in a grid of these units; the browser scales it to the page.
-constexpr uint64_t kWide = 30, kNarrow = 5, kHigh = 14, kLabelWidth = 64, kNamedHeight = 96;
+constexpr uint64_t kWide = 30, kNarrowest = 4, kNarrow = 14, kAcross = 1024, kHigh = 14,
+                   kLabelWidth = 64, kNamedHeight = 96;
 constexpr uint64_t kNumberedHeight = 18;
 
 std::string Text(uint64_t number) { return std::to_string(number); }
@@ -36,7 +37,9 @@ class Drawing {
   explicit Drawing(const HeatMap& map)
       : map_(map),
         columns_(map.columns.size()),
-        width_(map.column_names ? kWide : kNarrow),
+        width_(map.column_names
+                   ? kWide
+                   : std::clamp(kAcross / std::max<uint64_t>(1, columns_), kNarrowest, kNarrow)),
         top_(map.column_names ? kNamedHeight : kNumberedHeight) {}
 
   std::string Render() const {
@@ -52,8 +55,8 @@ class Drawing {
     svg += RowLabels() + ColumnLabels();
     svg += "<g transform=\"translate(" + Text(kLabelWidth) + " " + Text(top_) + ")\">";
     for (const ToneInfo& tone : kTones) svg += Cells(tone);
-    svg += Grid() + Crosses() + "<rect class=\"cursor\" width=\"" + Text(width_) + "\" height=\"" +
-           Text(kHigh) + "\" visibility=\"hidden\"/></g></svg>";
+    svg += Grid() + Crosses() + Marks() + "<rect class=\"cursor\" width=\"" + Text(width_) +
+           "\" height=\"" + Text(kHigh) + "\" visibility=\"hidden\"/></g></svg>";
     return svg + "<output class=\"detail\">Point at a cell, or use the arrow keys.</output>" +
            Data() + "</div>";
   }
@@ -123,6 +126,17 @@ class Drawing {
     return path.empty() ? "" : "<path class=\"cross\" d=\"" + path + "\"/>";
   }
 
+  std::string Marks() const {
+    std::string svg;
+    for (uint64_t i = 0; map_.column_names && i < map_.cells.size(); ++i) {
+      if (map_.cells[i].mark.empty() || map_.cells[i].tone == CellTone::kFailed) continue;
+      svg += "<text class=\"m\" x=\"" + Text(i % columns_ * width_ + width_ / 2) + "\" y=\"" +
+             Text(i / columns_ * kHigh + kHigh - 4) + "\">" + EscapeHtml(map_.cells[i].mark) +
+             "</text>";
+    }
+    return svg;
+  }
+
   // Texts once each, and which of them each cell has.
   std::string Data() const {
     std::vector<std::string> texts;
@@ -151,9 +165,10 @@ class Drawing {
 
 std::string RenderHeatMap(const HeatMap& map) { return Drawing(map).Render(); }
 
-std::string RenderHeatLegend() {
+std::string RenderHeatLegend(const HeatMap& map) {
   std::string html = "<ul class=\"legend\">";
   for (const ToneInfo& tone : kTones) {
+    if (std::ranges::find(map.cells, tone.tone, &HeatCell::tone) == map.cells.end()) continue;
     html +=
         "<li><svg width=\"14\" height=\"14\" aria-hidden=\"true\"><path class=\"" +
         std::string(tone.css) + "\" d=\"M0 0h14v14h-14z\"/>" +

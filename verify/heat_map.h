@@ -24,6 +24,7 @@ enum class CellTone : uint8_t {
 struct HeatCell {
   CellTone tone = CellTone::kAbsent;
   std::string text = "";
+  std::string mark = "";  // a few characters, shown in a map with named columns
 };
 
 struct HeatMap {
@@ -36,7 +37,7 @@ struct HeatMap {
 
 std::string RenderHeatMap(const HeatMap& map);
 
-// The colours, with their meaning.
-std::string RenderHeatLegend();
+// The colours that it has, with their meaning.
+std::string RenderHeatLegend(const HeatMap& map);
 
 }  // namespace tessera

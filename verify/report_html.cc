@@ -1,5 +1,7 @@
 #include "verify/report_html.h"
 
+#include <cctype>
+
 namespace tessera {
 namespace {
 
@@ -14,11 +16,11 @@ constexpr std::string_view kStyle = R"css(
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main,header,footer{max-width:1120px;margin:0 auto;padding:0 24px}
+main,header{max-width:1240px;margin:0 auto;padding:0 24px}
 header{padding-top:36px}
 h1{font-size:15px;font-weight:600;color:var(--soft);margin:0 0 14px;letter-spacing:.02em}
 h2{font-size:19px;margin:0 0 6px}
-.verdict{font-size:25px;line-height:1.35;font-weight:600;margin:0;padding:20px 24px;
+.verdict{color:var(--ink);max-width:none;font-size:25px;line-height:1.35;font-weight:600;margin:0;padding:20px 24px;
 border-radius:12px;overflow-wrap:anywhere;border-left:6px solid}
 .pass{background:var(--okbg);border-color:var(--ok)}
 .fail{background:var(--badbg);border-color:var(--bad)}
@@ -37,11 +39,13 @@ a{color:inherit;text-decoration-color:var(--soft);text-underline-offset:3px}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;
 padding:20px 24px;margin:20px 0;scroll-margin-top:12px}
 p{margin:0 0 12px;color:var(--soft);max-width:75ch}
-.scroll{overflow-x:auto}
+.scroll{overflow:auto;max-height:600px}
+thead th{position:sticky;top:0;background:var(--card)}
 table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:6px 10px 6px 0;border-bottom:1px solid var(--line);
 vertical-align:baseline;white-space:nowrap}
-td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:210px}
+td:first-child{white-space:normal;min-width:230px}
+td:last-child{white-space:normal;min-width:140px}
 .n{text-align:right;padding-right:16px}
 th button{all:unset;cursor:pointer;font-weight:600;color:var(--soft)}
 th button::after{content:" \2195";opacity:.45}
@@ -49,6 +53,7 @@ th[aria-sort=ascending] button::after{content:" \2191";opacity:1}
 th[aria-sort=descending] button::after{content:" \2193";opacity:1}
 :focus-visible{outline:2px solid #3d8bd4;outline-offset:2px;border-radius:4px}
 svg text{font-size:10.5px;fill:var(--soft)}text.r{text-anchor:end}
+text.m{font-size:8.5px;text-anchor:middle;fill:var(--ink)}
 .map svg{width:100%;height:auto;display:block}
 .detail{display:block;min-height:1.6em;font-size:14px;font-variant-numeric:tabular-nums}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;padding:0;margin:0 0 10px;
@@ -56,7 +61,7 @@ font-size:13px;color:var(--soft)}
 .legend svg{vertical-align:-2px;margin-right:6px;border-radius:3px}
 .t-exact{fill:var(--exact)}.t-rounded{fill:var(--rounded)}.t-far{fill:var(--far)}
 .t-below{fill:var(--below)}.t-usual{fill:var(--usual)}.t-above{fill:var(--above)}
-.t-failed{fill:var(--failed)}.t-missing{fill:none;stroke:var(--missing);stroke-dasharray:2 2}
+.t-failed{fill:var(--failed)}.t-missing{fill:var(--missing);fill-opacity:.45}
 .grid{stroke:var(--card);stroke-width:1.2;fill:none}
 .cross{stroke:#fff;stroke-width:1.2;fill:none}
 .cursor{fill:none;stroke:var(--ink);stroke-width:1.6}
@@ -65,8 +70,8 @@ vertical-align:baseline;min-width:2px}
 pre{margin:0 0 12px;padding:12px 16px;background:var(--bg);border:1px solid var(--line);
 border-radius:8px;overflow-x:auto;font-size:13.5px}
 details summary{cursor:pointer}
-footer{color:var(--soft);font-size:13px;padding-bottom:40px}
-@media(max-width:600px){.verdict{font-size:19px}main,header,footer{padding-left:14px;
+main{padding-bottom:40px}
+@media(max-width:600px){.verdict{font-size:19px}main,header{padding-left:14px;
 padding-right:14px}section{padding:16px 14px}}
 @media print{nav,.detail,th button::after{display:none}section{break-inside:avoid}}
 )css";
@@ -114,7 +119,8 @@ for (const map of document.querySelectorAll(".map")) {
   });
   map.addEventListener("focus", () => choose(column, row));
   map.addEventListener("keydown", event => {
-    const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
+    const steps = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+    const step = steps[event.key];
     if (!step) return;
     event.preventDefault();
     choose(column + step[0], row + step[1]);
@@ -126,6 +132,18 @@ std::string Element(std::string_view tag, std::string_view attributes, std::stri
   std::string html = "<" + std::string(tag);
   if (!attributes.empty()) html += " " + std::string(attributes);
   return html + ">" + std::string(content) + "</" + std::string(tag) + ">";
+}
+
+// Long tensor names may wrap there. What EscapeHtml writes has no dots of its own.
+std::string BreakAtDots(const std::string& escaped) {
+  std::string html;
+  for (size_t i = 0; i < escaped.size(); ++i) {
+    html += escaped[i];
+    const bool within_name =
+        i + 1 < escaped.size() && std::isalpha(static_cast<unsigned char>(escaped[i + 1])) != 0;
+    if (escaped[i] == '.' && within_name) html += "<wbr>";
+  }
+  return html;
 }
 
 std::string RenderHead(const Page& page) {
@@ -190,7 +208,7 @@ std::string RenderTable(const std::vector<std::string>& header,
       const std::string css = std::string(cell.number ? "n" : "") + (cell.bad ? " bad" : "");
       std::string attributes = css.empty() ? "" : "class=\"" + css + "\"";
       if (!cell.sort_key.empty()) attributes += " data-key=\"" + EscapeHtml(cell.sort_key) + "\"";
-      cells += Element("td", attributes, EscapeHtml(cell.text));
+      cells += Element("td", attributes, BreakAtDots(EscapeHtml(cell.text)));
     }
     body += Element("tr", "", cells);
   }

@@ -30,7 +30,6 @@ struct Page {
 
 std::string RenderPage(const Page& page);
 
-// A cell, and what is shown of it besides its text when it is not chosen: nothing.
 struct HtmlCell {
   std::string text;
   std::string sort_key = "";  // a number where the text is none that sorts; else empty

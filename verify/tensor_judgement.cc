@@ -153,7 +153,8 @@ std::string Disagrees(const ComparisonReport& report) {
   for (const UnmatchedGroup& group : report.unmatched) {
     if (group.explained) continue;
     missing += (missing.empty() ? "" : ", ") + Count(group.names.size(), "tensor") + " only in " +
-               (group.side == Side::kA ? "A" : "B") + " (" + group.what + ")";
+               (group.side == Side::kA ? "A" : "B") + " (" +
+               (group.names.size() == 1 ? group.names[0] : group.what) + ")";
   }
   if (!missing.empty()) text += (report.failed != 0 ? "; " : "") + missing;
   if (report.failed == 0 && missing.empty()) {

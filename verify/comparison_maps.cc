@@ -81,7 +81,9 @@ class Cell {
 
   HeatCell Render(const Medians& medians) const {
     if (worst_ == nullptr) {
-      return missing_.empty() ? HeatCell{} : HeatCell{CellTone::kMissing, missing_, missing_};
+      return missing_.empty()
+                 ? HeatCell{}
+                 : HeatCell{CellTone::kMissing, missing_, missing_.substr(missing_.size() - 1)};
     }
     std::string text = Describe(*worst_);
     if (tensors_ > 1) {

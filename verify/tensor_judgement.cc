@@ -240,7 +240,10 @@ std::vector<const TensorComparison*> ComparisonReport::Worst(size_t limit) const
     const bool rounded = tensor.agreement == Agreement::kWithin && !tensor.measured;
     if (tensor.agreement != Agreement::kExact && !rounded) worst.push_back(&tensor);
   }
-  std::ranges::stable_sort(worst, [](const auto* x, const auto* y) { return x->WorseThan(*y); });
+  std::ranges::sort(worst, [](const TensorComparison* x, const TensorComparison* y) {
+    // Of equals the one with the earlier name, which is the order of `tensors`.
+    return x->WorseThan(*y) || (!y->WorseThan(*x) && x < y);
+  });
   worst.resize(std::min(limit, worst.size()));
   return worst;
 }

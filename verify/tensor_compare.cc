@@ -33,6 +33,7 @@ class TensorCompare {
       pairs_.emplace_back(*pair.a->weight, *pair.b->weight);
       tiles_.emplace_back(pairs_.back().tiles());
     }
+    open_ = std::vector<std::atomic<uint32_t>>(pairs_.size());
     TESSERA_ASSIGN(workers_, CountWorkers());
     TESSERA_TRY(RunJobs(AllTiles(), false));
     TESSERA_TRY(RunJobs(TilesToMeasure(), true));
@@ -89,6 +90,7 @@ class TensorCompare {
   Result<void> RunJobs(const std::vector<Job>& jobs, bool measure) {
     for (const Job job : jobs) {
       counters_.total_bytes += pairs_[job.pair].Bytes(pairs_[job.pair].Tile(job.tile));
+      ++open_[job.pair];
     }
     next_ = 0;
     // Without the limit oneTBB complains on stderr when asked for more threads than cores.
@@ -119,7 +121,17 @@ class TensorCompare {
         return;
       }
       tiles_[pair][tile] = *std::move(result);
+      if (--open_[pair] == 0) FoldIfDone(pair);
     }
+  }
+
+  // By whoever finishes a pair's last tile.
+  void FoldIfDone(uint32_t pair) {
+    std::vector<TileResult>& tiles = tiles_[pair];
+    if (NeedsMeasuring(pairs_[pair], tiles)) return;
+    std::vector<TileResult> whole(1);
+    whole[0] = FoldTiles(tiles);
+    tiles = std::move(whole);
   }
 
   ComparisonReport Report() {
@@ -138,7 +150,9 @@ class TensorCompare {
       comparison.place = PlaceOf(a_.spec, tensor.name);
       comparison.stored_a = pairs_[i].a->parts[0]->info.Describe();
       comparison.stored_b = pairs_[i].b->parts[0]->info.Describe();
-      JudgeTensor(pairs_[i], tiles_[i], options_.gates, comparison);
+      // A pair without bytes has had no tiles.
+      const TileResult whole = FoldTiles(tiles_[i]);
+      JudgeTensor(pairs_[i], whole, options_.gates, comparison);
     }
     report.unmatched = std::move(match_.unmatched);
     ConcludeReport(options_.gates, report);
@@ -152,7 +166,8 @@ class TensorCompare {
   WorkCounters& counters_;
   TensorMatch match_;
   std::vector<TilePair> pairs_;                 // of match_.pairs
-  std::vector<std::vector<TileResult>> tiles_;  // of pairs_
+  std::vector<std::vector<TileResult>> tiles_;  // of pairs_; one when folded
+  std::vector<std::atomic<uint32_t>> open_;     // tiles of pairs_ that are not done
   size_t workers_ = 1;
   std::atomic<size_t> next_{0};
   std::atomic<bool> failed_{false};

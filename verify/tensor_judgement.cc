@@ -9,29 +9,22 @@
 namespace tessera {
 namespace {
 
-QualityStats MergeInOrder(std::span<const TileResult> tiles) {
-  QualityStats stats;
-  for (const TileResult& tile : tiles) stats.Merge(*tile.stats);
-  return stats;
-}
-
 std::string DtypeOfB(const TilePair& pair) {
   return std::string(Name(pair.b->parts[0]->info.dtype()));
 }
 
-void JudgeMeasured(const TilePair& pair, std::span<const TileResult> tiles,
-                   const QualityGates& gates, TensorComparison& tensor) {
+void JudgeMeasured(const TilePair& pair, const TileResult& whole, const QualityGates& gates,
+                   TensorComparison& tensor) {
   tensor.measured = true;
-  tensor.stats = MergeInOrder(tiles);
-  for (const TileResult& tile : tiles) tensor.misrounded += tile.misrounded;
+  tensor.stats = *whole.stats;
+  tensor.misrounded = whole.misrounded;
   if (tensor.stats.differing == 0) {
     tensor.agreement = Agreement::kExact;
     tensor.rule = "equal values";
     return;
   }
   std::vector<GateValue> values = GateValues(tensor.kind, tensor.stats, tensor.misrounded);
-  const bool copied = pair.same_encoding && tensor.kind != StorageKind::kPlain &&
-                      std::ranges::all_of(tiles, &TileResult::same_scales);
+  const bool copied = pair.same_encoding && tensor.kind != StorageKind::kPlain && whole.same_scales;
   if (copied) values.push_back({Gate::kCopied, static_cast<double>(tensor.stats.differing)});
   tensor.values = values;
   std::ranges::copy_if(values, std::back_inserter(tensor.missed),
@@ -179,26 +172,40 @@ bool NeedsMeasuring(const TilePair& pair, std::span<const TileResult> tiles) {
          !std::ranges::all_of(tiles, [](const TileResult& t) { return t.stats != nullptr; });
 }
 
-void JudgeTensor(const TilePair& pair, std::span<const TileResult> tiles, const QualityGates& gates,
+TileResult FoldTiles(std::span<const TileResult> tiles) {
+  TileResult whole{.same = true, .rounded = true};
+  const bool measured =
+      std::ranges::any_of(tiles, [](const TileResult& t) { return t.stats != nullptr; });
+  if (measured) whole.stats = std::make_unique<QualityStats>();
+  for (const TileResult& tile : tiles) {
+    whole.same = whole.same && tile.same;
+    whole.rounded = whole.rounded && tile.rounded;
+    whole.same_scales = whole.same_scales && tile.same_scales;
+    whole.misrounded += tile.misrounded;
+    if (measured) whole.stats->Merge(*tile.stats);
+  }
+  return whole;
+}
+
+void JudgeTensor(const TilePair& pair, const TileResult& whole, const QualityGates& gates,
                  TensorComparison& tensor) {
   tensor.kind = KindOf(*pair.b);
-  const bool same = std::ranges::all_of(tiles, &TileResult::same);
-  if (pair.raw && !(pair.same_encoding && same)) {
+  if (pair.raw && !(pair.same_encoding && whole.same)) {
     const auto& shape_a = pair.a->parts[0]->info.shape();
     tensor.agreement = Agreement::kFailed;
     tensor.rule = shape_a == pair.b->parts[0]->info.shape()
                       ? "other bytes of a type that is no float"
                       : "another shape";
     tensor.missed.push_back({Gate::kForm, 1});
-  } else if (same) {
+  } else if (whole.same) {
     tensor.agreement = Agreement::kExact;
     tensor.rule = pair.same_encoding ? "equal bytes" : "equal values";
-  } else if (std::ranges::all_of(tiles, &TileResult::rounded)) {
+  } else if (whole.rounded) {
     tensor.agreement = Agreement::kWithin;
     tensor.rule = "A rounded to " + DtypeOfB(pair);
     tensor.values.push_back({Gate::kRounding, 0});
   } else {
-    JudgeMeasured(pair, tiles, gates, tensor);
+    JudgeMeasured(pair, whole, gates, tensor);
   }
 }
 

@@ -11,8 +11,12 @@ namespace tessera {
 // Whether the tiles, checked one by one, leave the tensor to be measured whole.
 bool NeedsMeasuring(const TilePair& pair, std::span<const TileResult> tiles);
 
+// Tiles that need no measuring, as one: the records of a million tiles would be hundreds of
+// megabytes. In order, so that it does not matter which tile was ready first.
+TileResult FoldTiles(std::span<const TileResult> tiles);
+
 // Fills in kind, agreement, rule, stats and missed gates.
-void JudgeTensor(const TilePair& pair, std::span<const TileResult> tiles, const QualityGates& gates,
+void JudgeTensor(const TilePair& pair, const TileResult& whole, const QualityGates& gates,
                  TensorComparison& tensor);
 
 // Counts, gates and verdict, once all tensors are judged.

@@ -1,5 +1,7 @@
 #include "quant/int_scheme.h"
 
+#include <cmath>
+
 #include "quant/int_rows.h"
 
 namespace tessera {
@@ -23,6 +25,22 @@ void IntScheme::EncodeRows(const float* in, uint64_t rows, uint64_t cols, RowRan
   const IntBuffer buffer(format(), range.size(), cols);
   QuantizeRows(format(), search_, in, range.begin, buffer.rows(), stats);
   WriteCodes(buffer.rows(), rows, cols, range, parts);
+}
+
+bool IntScheme::ExpectedErrorRows(std::span<const std::span<const std::byte>> parts, uint64_t rows,
+                                  uint64_t cols, RowRange range, float* out) const {
+  const IntBuffer buffer(format(), range.size(), cols);
+  ValueStats stats;
+  ReadCodes(parts, rows, cols, range, buffer.rows(), stats);
+  const IntRows& read = buffer.rows();
+  const uint64_t group = format().GroupCols(cols);
+  for (uint64_t row = 0; row < read.rows; ++row) {
+    for (uint64_t col = 0; col < cols; ++col) {
+      out[row * cols + col] =
+          std::fabs(read.scales[row * read.groups + col / group]) / std::sqrt(12.0f);
+    }
+  }
+  return true;
 }
 
 }  // namespace tessera

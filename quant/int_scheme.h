@@ -49,6 +49,9 @@ class IntScheme : public Scheme {
                   RowRange range, float* out, ValueStats& stats) const final;
   void EncodeRows(const float* in, uint64_t rows, uint64_t cols, RowRange range,
                   std::span<const std::span<std::byte>> parts, ValueStats& stats) const final;
+  // A scale's rounding is uniform: scale / sqrt(12).
+  bool ExpectedErrorRows(std::span<const std::span<const std::byte>> parts, uint64_t rows,
+                         uint64_t cols, RowRange range, float* out) const final;
 
  private:
   Search search_;

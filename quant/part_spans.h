@@ -1,6 +1,8 @@
 // The bytes that a scheme's parts have for some rows: cutting them out, and checking them.
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <vector>
 
 #include "quant/scheme.h"

@@ -97,6 +97,15 @@ class Scheme {
   // `parts`.
   virtual void EncodeRows(const float* in, uint64_t rows, uint64_t cols, RowRange range,
                           std::span<const std::span<std::byte>> parts, ValueStats& stats) const = 0;
+
+  // How far rounding is expected to have moved each weight of rows [range): the root mean square,
+  // which is s / sqrt(12) for a step s between the values that could be stored. Given the bytes
+  // that DecodeRows takes. false: the scheme cannot say, and `out` is not touched.
+  virtual bool ExpectedErrorRows(std::span<const std::span<const std::byte>> /*parts*/,
+                                 uint64_t /*rows*/, uint64_t /*cols*/, RowRange /*range*/,
+                                 float* /*out*/) const {
+    return false;
+  }
 };
 
 // A plain float type; part 0 is ".weight" of that dtype. `saturate`: F16 clips to +-65504 instead

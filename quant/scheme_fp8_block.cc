@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "quant/kernels/fp8.h"
 #include "quant/kernels/fp8_encode.h"
 #include "quant/reference.h"
+#include "quant/rounding_error.h"
 
 namespace tessera {
 
@@ -94,6 +96,30 @@ void Fp8BlockScheme::DecodeRows(std::span<const std::span<const std::byte>> part
                                 ValueStats& stats) const {
   DecodeRowsTo(PlainFloatScheme(Dtype::kF32, false), parts, rows, cols, range,
                reinterpret_cast<std::byte*>(out), stats);
+}
+
+bool Fp8BlockScheme::ExpectedErrorRows(std::span<const std::span<const std::byte>> parts,
+                                       uint64_t rows, uint64_t cols, RowRange range,
+                                       float* out) const {
+  TESSERA_CHECK(parts.size() == 2);
+  CheckParts(rows, cols, range, parts[0].size(), parts[1].size());
+  static const RoundingErrors e4m3(4, 3, RoundingErrors::TopExponent::kNumbers), e5m2(5, 2);
+  const RoundingErrors& errors = args_.code == Dtype::kF8E4M3 ? e4m3 : e5m2;
+  std::vector<float> scales(ScaleCols(cols));
+  const uint64_t scale_bytes = scales.size() * (BitsOf(args_.scale) / 8);
+  const uint64_t first_block = range.begin / args_.block_rows;
+  const std::byte* code = parts[0].data();
+  for (uint64_t row = range.begin; row < range.end; ++row) {
+    ReadScales(parts[1].data() + (row / args_.block_rows - first_block) * scale_bytes, scales);
+    uint64_t col = 0;
+    for (const float scale : scales) {
+      for (const uint64_t end = std::min<uint64_t>(cols, col + args_.block_cols); col < end;
+           ++col) {
+        *out++ = errors.Of(std::to_integer<uint8_t>(*code++)) * std::abs(scale);
+      }
+    }
+  }
+  return true;
 }
 
 void Fp8BlockScheme::ComputeScales(const RowSource& row, RowRange block, uint64_t cols,

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "quant/kernels/round.h"
+#include "quant/rounding_error.h"
 
 namespace tessera {
 namespace {
@@ -60,6 +61,30 @@ void PlainFloatScheme::EncodeRows(const float* in, uint64_t rows, uint64_t cols,
   TESSERA_CHECK(parts.size() == 1 && parts[0].size() == PartBytes(0, rows, cols, range).size());
   PlainToPlain(Dtype::kF32, reinterpret_cast<const std::byte*>(in), range.size() * cols, *this,
                parts[0].data(), stats);
+}
+
+bool PlainFloatScheme::ExpectedErrorRows(std::span<const std::span<const std::byte>> parts,
+                                         uint64_t, uint64_t cols, RowRange range,
+                                         float* out) const {
+  const size_t n = range.size() * cols;
+  const std::byte* in = parts[0].data();
+  if (dtype_ == Dtype::kF32) {
+    static const RoundingErrors errors(8, 23);
+    for (size_t i = 0; i < n; ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, in + i * sizeof bits, sizeof bits);
+      out[i] = errors.Of(bits);
+    }
+    return true;
+  }
+  static const RoundingErrors bf16(8, 7), f16(5, 10);
+  const RoundingErrors& errors = dtype_ == Dtype::kBF16 ? bf16 : f16;
+  for (size_t i = 0; i < n; ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, in + i * sizeof bits, sizeof bits);
+    out[i] = errors.Of(bits);
+  }
+  return true;
 }
 
 const Scheme& PlainScheme(Dtype dtype, bool saturate) {

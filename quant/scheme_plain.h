@@ -20,6 +20,8 @@ class PlainFloatScheme final : public Scheme {
                   RowRange range, float* out, ValueStats& stats) const override;
   void EncodeRows(const float* in, uint64_t rows, uint64_t cols, RowRange range,
                   std::span<const std::span<std::byte>> parts, ValueStats& stats) const override;
+  bool ExpectedErrorRows(std::span<const std::span<const std::byte>> parts, uint64_t rows,
+                         uint64_t cols, RowRange range, float* out) const override;
 
  private:
   Dtype dtype_;

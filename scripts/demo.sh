@@ -38,5 +38,6 @@ show tessera inspect bf16
 say "Every byte that was written is hashed in tessera.manifest.json; this reads them back." \
     "Line one is the verdict; the exit code says the same."
 show tessera verify bf16
+show tessera verify original bf16
 
 say "The same, for your own: tessera cast DIR OUT --to bf16     (all options: tessera cast --help)"

@@ -1,0 +1,141 @@
+#include "verify/quality_gates.h"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace tessera {
+namespace {
+
+constexpr GateInfo kTable[] = {
+    {Gate::kUnmatched, "unmatched", false, 0, "",
+     "tensors that only one side has, for no reason that is known"},
+    {Gate::kForm, "form", false, 0, "",
+     "tensors of another shape, or with other bytes of a type that is no float"},
+    {Gate::kCopied, "copied", false, 0, "",
+     "values that differ though both sides are stored alike, with the same scales"},
+    {Gate::kRounding, "rounding", false, 0, "",
+     "values of F32, BF16 or F16 tensors that are not A's value, rounded"},
+    {Gate::kNotFinite, "not-finite", false, 0, "",
+     "values that are NaN or infinite on one side and not the same on the other"},
+    {Gate::kSqnrFp8, "sqnr-fp8", true, 30, "dB", "lowest SQNR of an FP8 tensor"},
+    {Gate::kSqnrInt8Group, "sqnr-int8-group", true, 38, "dB",
+     "lowest SQNR of an INT8 tensor with a scale for every 128 weights or fewer"},
+    {Gate::kSqnrInt8, "sqnr-int8", true, 30, "dB",
+     "lowest SQNR of an INT8 tensor with a scale for a channel or a block"},
+    {Gate::kSqnrInt4, "sqnr-int4", true, 14, "dB", "lowest SQNR of an INT4 tensor"},
+    {Gate::kMeanSqnrInt4, "mean-sqnr-int4", true, 16, "dB", "mean SQNR of the INT4 tensors"},
+    {Gate::kPredictedGap, "predicted-gap", false, 0.3, "dB",
+     "SQNR of a tensor below what its scales predict"},
+    {Gate::kWorstRow, "worst-row", false, 3, "dB", "SQNR of a row below what its scales predict"},
+    {Gate::kWorstGroup, "worst-group", true, 3, "dB",
+     "lowest SQNR of 128 columns of a row, where rounding does not explain it"},
+    {Gate::kGain8Bit, "gain-8bit", false, 0.001, "",
+     "least-squares gain of an FP8 or INT8 tensor, off what rounding explains"},
+    {Gate::kGain4Bit, "gain-4bit", false, 0.04, "",
+     "least-squares gain of an INT4 tensor, off what rounding explains"},
+};
+
+constexpr bool TableFollowsEnum() {
+  for (size_t i = 0; i < kGates; ++i) {
+    if (static_cast<size_t>(kTable[i].gate) != i) return false;
+  }
+  return std::size(kTable) == kGates;
+}
+static_assert(TableFollowsEnum());
+
+std::string Names() {
+  std::string names;
+  for (const GateInfo& info : kTable) {
+    names += (names.empty() ? "" : ", ") + std::string(info.name);
+  }
+  return names;
+}
+
+const GateInfo* FindGate(std::string_view name) {
+  for (const GateInfo& info : kTable) {
+    if (info.name == name) return &info;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string_view Name(StorageKind kind) {
+  constexpr std::string_view kNames[] = {"plain", "fp8", "int8-group", "int8", "int4", "other"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+StorageKind KindOf(const StoredWeight& weight) {
+  const TensorInfo& codes = weight.parts[0]->info;
+  if (weight.scheme == nullptr || weight.parts.size() == 1) return StorageKind::kPlain;
+  if (codes.dtype() == Dtype::kF8E4M3 || codes.dtype() == Dtype::kF8E5M2) return StorageKind::kFp8;
+  const uint64_t weights = weight.rows * weight.cols;
+  const uint64_t bits = 8 * codes.bytes();
+  if (bits == 4 * weights) return StorageKind::kInt4;
+  if (bits != 8 * weights) return StorageKind::kOther;
+  const uint64_t scales = weight.parts[1]->info.elements();
+  return scales * kQualityGroup >= weights ? StorageKind::kInt8Group : StorageKind::kInt8;
+}
+
+const GateInfo& Info(Gate gate) { return kTable[static_cast<size_t>(gate)]; }
+
+std::vector<GateValue> GateValues(StorageKind kind, const QualityStats& stats,
+                                  uint64_t misrounded) {
+  std::vector<GateValue> values = {{Gate::kNotFinite, static_cast<double>(stats.not_finite)}};
+  if (kind == StorageKind::kPlain) {
+    values.push_back({Gate::kRounding, static_cast<double>(misrounded)});
+    return values;
+  }
+  if (kind == StorageKind::kFp8) values.push_back({Gate::kSqnrFp8, stats.sqnr()});
+  if (kind == StorageKind::kInt8Group) values.push_back({Gate::kSqnrInt8Group, stats.sqnr()});
+  if (kind == StorageKind::kInt8) values.push_back({Gate::kSqnrInt8, stats.sqnr()});
+  if (kind == StorageKind::kInt4) values.push_back({Gate::kSqnrInt4, stats.sqnr()});
+  if (stats.predicted) values.push_back({Gate::kPredictedGap, stats.excess()});
+  if (const auto& row = stats.least_expected_row) {
+    values.push_back({Gate::kWorstRow, row->excess()});
+  }
+  const auto& group = stats.predicted ? stats.unexplained_group : stats.worst_group;
+  values.push_back(
+      {Gate::kWorstGroup, group ? group->sqnr() : std::numeric_limits<double>::infinity()});
+  if (kind != StorageKind::kOther) {
+    values.push_back(
+        {kind == StorageKind::kInt4 ? Gate::kGain4Bit : Gate::kGain8Bit, stats.unexplained_gain()});
+  }
+  return values;
+}
+
+QualityGates::QualityGates() {
+  for (const GateInfo& info : kTable) limits_[static_cast<size_t>(info.gate)] = info.limit;
+}
+
+Result<QualityGates> QualityGates::WithOverrides(std::span<const std::string> overrides) {
+  QualityGates gates;
+  for (const std::string& text : overrides) {
+    const size_t equals = text.find('=');
+    const std::string name = text.substr(0, equals);
+    const GateInfo* info = FindGate(name);
+    if (info == nullptr) {
+      return Fail(Error(ErrorCode::kUsage, "--gate: no gate is called " + name)
+                      .Expected("NAME=VALUE, NAME one of " + Names()));
+    }
+    const std::string value = equals == std::string::npos ? "" : text.substr(equals + 1);
+    double limit = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), limit);
+    if (error != std::errc() || end != value.data() + value.size() || std::isnan(limit)) {
+      return Fail(Error(ErrorCode::kUsage, "--gate: " + name + " needs a number")
+                      .Expected(name + "=NUMBER, or =inf or =-inf to switch it off")
+                      .Found(text));
+    }
+    gates.limits_[static_cast<size_t>(info->gate)] = limit;
+  }
+  return gates;
+}
+
+// A value that is not a number passes nothing.
+bool QualityGates::Passes(const GateValue& value) const {
+  return Info(value.gate).at_least ? value.value >= limit(value.gate)
+                                   : value.value <= limit(value.gate);
+}
+
+}  // namespace tessera

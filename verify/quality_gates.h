@@ -1,0 +1,74 @@
+// What a checkpoint must keep to for a comparison to say yes: limits by the way a weight is stored.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/result.h"
+#include "quant/quality.h"
+#include "quant/storage.h"
+
+namespace tessera {
+
+enum class StorageKind : uint8_t { kPlain, kFp8, kInt8Group, kInt8, kInt4, kOther };
+std::string_view Name(StorageKind kind);  // "plain", "fp8", "int8-group", "int8", "int4", "other"
+// By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain.
+StorageKind KindOf(const StoredWeight& weight);
+
+enum class Gate : uint8_t {
+  kUnmatched,
+  kForm,
+  kCopied,
+  kRounding,
+  kNotFinite,
+  kSqnrFp8,
+  kSqnrInt8Group,
+  kSqnrInt8,
+  kSqnrInt4,
+  kMeanSqnrInt4,
+  kPredictedGap,
+  kWorstRow,
+  kWorstGroup,
+  kGain8Bit,
+  kGain4Bit,
+};
+inline constexpr size_t kGates = static_cast<size_t>(Gate::kGain4Bit) + 1;
+
+struct GateInfo {
+  Gate gate;
+  std::string_view name;
+  bool at_least;  // else at most
+  double limit;   // by default
+  std::string_view unit;
+  std::string_view what;
+};
+const GateInfo& Info(Gate gate);
+inline std::string_view Name(Gate gate) { return Info(gate).name; }
+
+struct GateValue {
+  Gate gate;
+  double value;
+};
+
+// The gates that a weight stored in this way must pass, and its values. `misrounded`: values of a
+// plain tensor that are not the original's, rounded to its type.
+std::vector<GateValue> GateValues(StorageKind kind, const QualityStats& stats, uint64_t misrounded);
+
+class QualityGates {
+ public:
+  QualityGates();
+  // Of texts "NAME=VALUE"; kUsage with the list of names, or with what a value must be.
+  static Result<QualityGates> WithOverrides(std::span<const std::string> overrides);
+
+  double limit(Gate gate) const { return limits_[static_cast<size_t>(gate)]; }
+  bool Passes(const GateValue& value) const;
+
+ private:
+  std::array<double, kGates> limits_;
+};
+
+}  // namespace tessera

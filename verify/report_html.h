@@ -1,0 +1,44 @@
+// One self-contained HTML file: no network, readable in light and dark, usable by keyboard. What
+// fills its sections knows nothing about style sheets, and this knows nothing about tensors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tessera {
+
+// Text as it may stand in an element or in a quoted attribute.
+std::string EscapeHtml(std::string_view text);
+
+struct PageNumber {
+  std::string value, label;
+};
+
+struct PageSection {
+  std::string id, title;
+  std::string html;  // escaped where it has to be
+};
+
+struct Page {
+  std::string title, verdict;
+  bool passes = true;
+  std::vector<PageNumber> numbers;  // three say it best
+  std::vector<PageSection> sections;
+};
+
+std::string RenderPage(const Page& page);
+
+struct HtmlCell {
+  std::string text;
+  std::string sort_key = "";  // a number where the text is none that sorts; else empty
+  bool number = false;        // aligned right
+  bool bad = false;
+};
+
+// Sorted by clicking a header, or by pressing Enter on it.
+std::string RenderTable(const std::vector<std::string>& header,
+                        const std::vector<std::vector<HtmlCell>>& rows);
+
+}  // namespace tessera

@@ -448,7 +448,7 @@ class Planner {
   void ChooseSideFiles() {
     PlanFolder& folder = plan_.folders[0];
     for (const std::string& name : source_.checkpoint->side_files()) {
-      if (!keeps_storage() && DescribesQuantization(name)) continue;
+      if (!request_.keeps_storage() && DescribesQuantization(name)) continue;
       if (!ranked() || name.find("token") != std::string::npos) folder.side_files.push_back(name);
     }
     if (ranked()) return;

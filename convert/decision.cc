@@ -77,7 +77,7 @@ Result<void> Decider::CheckRequest() const {
                     .In(dir));
   }
   const QuantMethod method = source_->quant.method;
-  if (request_->mp != 0 && request_->to == CastTo::kStored && method != QuantMethod::kNone &&
+  if (request_->mp != 0 && request_->keeps_storage() && method != QuantMethod::kNone &&
       method != QuantMethod::kFp8Block) {
     return Fail(Error(ErrorCode::kUnsupported,
                       "ranks hold block FP8 or plain weights, and this checkpoint stores others")
@@ -118,7 +118,7 @@ Result<Decision> Decider::Decide(const StoredWeight& weight) {
     decision.rule = "stray-buffer";
     return decision;
   }
-  const bool stays = request_->to == CastTo::kStored && !request_->quantize;
+  const bool stays = request_->keeps_storage();
   if (role->part == Part::kInputScale && !stays) {
     // Of activations in FP8, which go with the INT4 weights.
     decision.by = Action::kDropped;

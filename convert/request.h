@@ -63,6 +63,8 @@ struct Request {
   bool sha256 = false;          // whole-file SHA-256 in the manifest
   bool force = false;           // replace an output that tessera wrote
 
+  // Whether weights stay stored as they are, and with them what says how.
+  bool keeps_storage() const { return to == CastTo::kStored && !quantize; }
   // The folders to write, as Plan::folders.
   std::vector<std::filesystem::path> Outputs() const;
 };

@@ -99,6 +99,21 @@ TEST_F(Completeness, NamesForeignTensorsAndWrongShapesAfterMissingOnes) {
   EXPECT_EQ(Check(2).faults.size(), 2u);
 }
 
+TEST_F(Completeness, AWeightIsThereIfItsCodesAre) {
+  const std::string stem = "model.layers.1.mlp.experts.2.up_proj.";
+  for (const char* codes : {"weight_packed", "qweight"}) {
+    tensors_.erase(stem + "weight");
+    tensors_[stem + codes] = {Dtype::kI32, {4, 1}};
+    EXPECT_TRUE(Check().faults.empty()) << codes;
+    tensors_.erase(stem + codes);
+    ASSERT_EQ(Check().faults.size(), 1u);
+    EXPECT_EQ(Check().faults[0].tensor(), stem + "weight");
+  }
+  // Two codes a byte: of which width, the model alone does not tell.
+  tensors_[stem + "weight"] = {Dtype::kI8, {4, 4}};
+  EXPECT_TRUE(Check().faults.empty());
+}
+
 TEST_F(Completeness, CoverageFollowsTheLayersThatAreThere) {
   const auto whole = tensors_;
   Drop([](const std::string& name) { return !name.starts_with("model.layers.2."); });

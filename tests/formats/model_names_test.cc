@@ -83,6 +83,36 @@ TEST(ModelNames, DeepSeekSpellingIsThatOfTheDemosConverter) {
   EXPECT_EQ(renamed(v2_lite, "model.layers.1.self_attn.q_proj.weight"), "layers.1.attn.wq.weight");
 }
 
+TEST(ModelNames, EveryPartOfAQuantizedMatrixHasANameOfItsOwn) {
+  const ModelSpec v3 = SpecOf(kV3Config);
+  const std::string stem = "model.layers.3.mlp.experts.17.down_proj.";
+  for (const char* part :
+       {"weight", "weight_packed", "qweight", "weight_scale_inv", "weight_scale",
+        "weight_zero_point", "weight_shape", "weight_offset", "scales", "qzeros", "g_idx"}) {
+    const auto role = v3.Parse(stem + part);
+    ASSERT_TRUE(role) << part;
+    EXPECT_EQ(v3.NameOf(*role), stem + part);
+    EXPECT_EQ(PartOf(stem + part), role->part);
+    EXPECT_EQ(role->expert, 17);
+    EXPECT_TRUE(IsCodes(role->part) != IsBesideCodes(role->part)) << part;
+  }
+  // Under routed experts, in either spelling of the projection; written in the makers' one.
+  const std::string experts = "model.layers.3.mlp.experts.17.";
+  const auto role = v3.Parse(experts + "w2.input_scale");
+  ASSERT_TRUE(role);
+  EXPECT_EQ(v3.Parse(stem + "input_scale"), role);
+  EXPECT_EQ(role->module, Module::kDownProj);
+  EXPECT_EQ(v3.NameOf(*role), experts + "w2.input_scale");
+  for (const char* name : {"model.layers.3.mlp.experts.17.w2.weight",
+                           "model.layers.3.mlp.shared_experts.w2.input_scale",
+                           "model.layers.3.self_attn.o_proj.input_scale",
+                           "model.layers.3.input_layernorm.weight_packed"}) {
+    EXPECT_FALSE(v3.Parse(name)) << name;
+  }
+  EXPECT_FALSE(v3.Parse("layers.3.attn.wo.", NameStyle::kDeepSeek));
+  EXPECT_FALSE(v3.Parse("layers.3.attn.wo.weight_packed", NameStyle::kDeepSeek));
+}
+
 TEST(ModelNames, RefusesNamesThatTheModelDoesNotHave) {
   const ModelSpec v3 = SpecOf(kV3Config);
   for (const char* name : {"",

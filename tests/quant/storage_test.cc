@@ -7,61 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "formats/safetensors.h"
 #include "quant/reference.h"
 #include "quant/weight_reader.h"
 #include "tests/quant/same_bits.h"
-#include "tests/support/temp_dir.h"
+#include "tests/quant/stored_files.h"
 
 namespace tessera {
 namespace {
-
-struct Tensor {
-  std::string name;
-  Dtype dtype;
-  Shape shape;
-  std::string bytes = {};  // zeros if left out
-};
-
-// A checkpoint of two shards on disk.
-class Files {
- public:
-  Files(const std::vector<Tensor>& first, const std::vector<Tensor>& second) {
-    WriteShard("model-00001-of-00002.safetensors", first);
-    WriteShard("model-00002-of-00002.safetensors", second);
-    Json index;
-    index["metadata"]["total_size"] = total_;
-    index["weight_map"] = map_;
-    dir_.Write("model.safetensors.index.json", index.dump());
-  }
-
-  Checkpoint Open() const {
-    auto checkpoint = Checkpoint::Open(dir_.path());
-    EXPECT_TRUE(checkpoint) << checkpoint.error().Text();
-    return *std::move(checkpoint);
-  }
-
- private:
-  void WriteShard(const std::string& name, const std::vector<Tensor>& tensors) {
-    std::vector<TensorInfo> infos;
-    std::string data;
-    for (const Tensor& t : tensors) {
-      infos.push_back(*TensorInfo::Make(t.name, t.dtype, t.shape));
-      std::string bytes = t.bytes;
-      bytes.resize(infos.back().bytes());
-      data += bytes;
-      map_[t.name] = name;
-    }
-    std::vector<const TensorInfo*> order;
-    for (const TensorInfo& info : infos) order.push_back(&info);
-    dir_.Write(name, *RenderSafetensorsHeader(order, {{"format", "pt"}}) + data);
-    total_ += data.size();
-  }
-
-  TempDir dir_;
-  Json map_ = Json::object();
-  uint64_t total_ = 0;
-};
 
 QuantArgs Fp8Args() {
   QuantArgs args;
@@ -102,7 +54,8 @@ TEST(StorageMap, PairsAcrossShardsAndHoldsEveryTensorOnce) {
   size_t parts = 0;
   for (size_t i = 0; i < std::size(want); ++i) {
     const StoredWeight& weight = map->weights()[i];
-    EXPECT_EQ(weight.parts[0]->info.name(), want[i].name);
+    EXPECT_EQ(weight.name, want[i].name);
+    EXPECT_EQ(map->Find(want[i].name), &weight);
     ASSERT_EQ(weight.scheme == nullptr, want[i].scheme == nullptr) << want[i].name;
     if (weight.scheme != nullptr) {
       EXPECT_EQ(weight.scheme->name(), want[i].scheme);

@@ -2,6 +2,7 @@
 
     python3 int_checkpoint.py make FORMAT IN OUT      from a BF16 checkpoint; for w4afp8 from an FP8 one
     python3 int_checkpoint.py check FORMAT OUT CAST   CAST is OUT as BF16
+    python3 int_checkpoint.py formats
 
 Codes are random bytes, scales random numbers. How they are laid out and what they are worth is said here once
 more, after the formats' own descriptions, apart from the program.
@@ -316,6 +317,10 @@ def check(form, source, cast):
     for name, tensor in stored.items():
         if name in plain and tensor[0] in ("BF16", "F32"):
             assert plain[name] == tensor, name
+
+
+def formats():
+    print(*FORMATS)
 
 
 if __name__ == "__main__":

@@ -232,9 +232,14 @@ loads vllm lmdeploy
 finds kv-b-split lightllm
 make 'store[LINEAR] = "fp8"; config["quantization_config"] = FP8; second = "kv_b_proj.weight$"'
 warns kv-b-order lmdeploy
-tessera synth k2 --preset tiny --family k2 -q >/dev/null
-tessera reshard k2 made-k2 --shard-size 1MB -q >/dev/null
-same made-k2
+rm -rf made
+tessera reshard fp8 made --shard-size 1MB -q >/dev/null
+edit made/model.safetensors.index.json 'import os, re
+for name in os.listdir("made"):
+    unpadded = re.sub(r"-0+", "-", name)
+    os.rename("made/" + name, "made/" + unpadded)
+j["weight_map"] = {t: re.sub(r"-0+", "-", name) for t, name in j["weight_map"].items()}
+sys.argv[1] = "made/model.safetensors.index.json"'
 warns shard-names lmdeploy
 same fp8
 cp made/model-00001-of-*.safetensors made/stray.safetensors

@@ -100,9 +100,9 @@ bool AnyMatches(const RuleRow& row, const NameList& list, std::string_view name)
 
 Result<bool> AllAgree(const RuleRow& row, const NameList& list, const EngineModule& module,
                       size_t parts) {
-  const bool first = AnyMatches(row, list, module.parts[0]);
+  const bool first = AnyMatches(row, list, module.own_parts[0]);
   for (size_t i = 1; i < parts; ++i) {
-    if (AnyMatches(row, list, module.parts[i]) == first) continue;
+    if (AnyMatches(row, list, module.own_parts[i]) == first) continue;
     return Fail(
         Error(ErrorCode::kUnsupported, "the list of unquantized modules names some parts of " +
                                            module.name + " and not others")
@@ -170,8 +170,9 @@ class Asking {
     const auto known = std::ranges::find(asked.rbegin(), asked.rend(), name, &EngineModule::name);
     if (known != asked.rend()) {
       known->parts.push_back(part);
+      known->own_parts.push_back(own);
     } else {
-      asked.push_back({std::move(name), set, role.layer, !fused.empty(), {part}});
+      asked.push_back({std::move(name), set, role.layer, !fused.empty(), {part}, {own}});
     }
   }
 
@@ -233,7 +234,7 @@ Result<bool> IsUnquantized(NameRule rule, const EngineModule& module, const Name
     case Fused::kParts:
       break;
   }
-  return AllAgree(*row, list, module, module.parts.size());
+  return AllAgree(*row, list, module, module.own_parts.size());
 }
 
 }  // namespace tessera

@@ -18,8 +18,10 @@ struct EngineModule {
   std::string name;  // "model.layers.3.mlp.gate_up_proj"
   ModuleSet set = 0;
   int32_t layer = -1;
-  bool fused = false;              // of several projections, experts not counted
-  std::vector<std::string> parts;  // "model.layers.3.mlp.gate_proj", ...; itself where not fused
+  bool fused = false;  // of several projections, experts not counted
+  // "model.layers.3.mlp.gate_proj", ...; itself where not fused. `parts` as the checkpoint names
+  // them, `own_parts` as the engine does.
+  std::vector<std::string> parts, own_parts;
 };
 
 // How an engine names what it fuses; empty where it does not.

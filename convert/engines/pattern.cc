@@ -1,5 +1,6 @@
 #include "convert/engines/pattern.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,7 +10,8 @@ namespace tessera {
 namespace {
 
 constexpr size_t kMaxPatternText = 4096;
-constexpr size_t kMaxInstructions = 20000;
+constexpr size_t kMaxInstructions = 5000;
+constexpr int kMaxLookaheads = 4;
 constexpr int kMaxGroupDepth = 32;
 constexpr uint32_t kMaxRepeat = 1000;
 
@@ -138,6 +140,11 @@ class PatternCompiler {
   Result<const Node*> ParseGroup(int depth) {
     Node around{.kind = Kind::kSequence};
     if (Take("?=") || Take("?!")) {
+      // Each is a match of its own from every place: nested ones would multiply.
+      if (in_lookahead_ || ++lookaheads_ > kMaxLookaheads) {
+        return Fail(Unsupported("nested or too many lookaheads"));
+      }
+      in_lookahead_ = true;
       around.kind = Kind::kLookahead;
       around.negated = text_[at_ - 1] == '!';
     } else if (Take("?P<")) {
@@ -149,6 +156,7 @@ class PatternCompiler {
     }
     TESSERA_ASSIGN(const Node* inner, ParseAlternatives(depth + 1));
     if (!Take(")")) return Fail(Malformed("a ( that nothing closes"));
+    if (around.kind == Kind::kLookahead) in_lookahead_ = false;
     around.children.push_back(inner);
     return Keep(std::move(around));
   }
@@ -208,8 +216,8 @@ class PatternCompiler {
   std::optional<uint32_t> TakeNumber() {
     uint32_t value = 0;
     const size_t begin = at_;
-    while (!Done() && text_[at_] >= '0' && text_[at_] <= '9' && value <= kMaxRepeat) {
-      value = value * 10 + static_cast<uint32_t>(text_[at_++] - '0');
+    while (!Done() && text_[at_] >= '0' && text_[at_] <= '9') {
+      value = std::min(value * 10 + static_cast<uint32_t>(text_[at_++] - '0'), kMaxRepeat + 1);
     }
     return at_ == begin ? std::nullopt : std::optional(value);
   }
@@ -306,6 +314,8 @@ class PatternCompiler {
 
   std::string_view text_;
   size_t at_ = 0;
+  bool in_lookahead_ = false;
+  int lookaheads_ = 0;
   std::vector<std::unique_ptr<Node>> nodes_;
   Pattern pattern_;
 };

@@ -12,8 +12,9 @@ namespace tessera {
 
 // Anchored at the start of the name, not at its end. Literals, classes, groups, alternatives,
 // counted and lazy repeats, ^ $ \b and lookahead; what no module list needs (back references,
-// lookbehind, flags) is refused. A list comes with the checkpoint and may be hostile, so matching
-// takes O(pattern x name) steps whatever the pattern, and no recursion on the name.
+// lookbehind, flags, nested lookahead) is refused. A list comes with the checkpoint and may be
+// hostile, so matching takes O(pattern x name) steps whatever the pattern, and no recursion on the
+// name.
 class Pattern {
  public:
   // kUnsupported for syntax we do not know, kBadConfig for what Python would not compile either.

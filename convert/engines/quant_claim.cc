@@ -134,7 +134,7 @@ const GroupClaim* QuantClaim::GroupFor(const std::vector<std::string>& modules) 
     const auto list = NameList::Parse(group.targets);
     if (!list) continue;
     for (const std::string& name : modules) {
-      const EngineModule module{.name = name, .parts = {name}};
+      const EngineModule module{.name = name, .parts = {name}, .own_parts = {name}};
       if (IsUnquantized(NameRule::kCtPlain, module, *list).value_or(false)) return &group;
     }
   }

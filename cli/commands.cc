@@ -8,7 +8,9 @@ void AddCommands(CLI::App& app, Session& session) {
   AddReshard(app, session);
   AddSplitMtp(app, session);
   AddJoinMtp(app, session);
+  AddQuantize(app, session);
   AddVerify(app, session);
+  AddSchemes(app, session);
   AddSynth(app, session);
   AddVersion(app, session);
 }

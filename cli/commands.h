@@ -8,7 +8,9 @@ namespace tessera::cli {
 void AddInspect(CLI::App& app, Session& session);
 void AddCast(CLI::App& app, Session& session);
 void AddJoinMtp(CLI::App& app, Session& session);
+void AddQuantize(CLI::App& app, Session& session);
 void AddReshard(CLI::App& app, Session& session);
+void AddSchemes(CLI::App& app, Session& session);
 void AddSplitMtp(CLI::App& app, Session& session);
 void AddSynth(CLI::App& app, Session& session);
 void AddVerify(CLI::App& app, Session& session);

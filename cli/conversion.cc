@@ -10,6 +10,7 @@
 #include "convert/convert.h"
 #include "convert/planner.h"
 #include "convert/preflight.h"
+#include "convert/slots.h"
 
 namespace tessera::cli {
 namespace {
@@ -35,6 +36,25 @@ SortedJson PlanJson(const Plan& plan) {
           {"bytes", plan.payload_bytes},      {"file_bytes", plan.file_bytes},
           {"files", plan.files.size()},       {"steps", plan.steps.size()},
           {"ledger", LedgerJson(plan.ledger)}};
+}
+
+using Below = std::vector<std::pair<std::string, TensorQuality>>;
+
+SortedJson BelowJson(const Below& below) {
+  SortedJson list = SortedJson::array();
+  for (const auto& [name, quality] : below) {
+    list.push_back({{"tensor", name},
+                    {"sqnr", quality.sqnr},
+                    {"predicted_sqnr", quality.predicted_sqnr},
+                    {"worst_row", quality.worst_row}});
+  }
+  return list;
+}
+
+std::string Decibels(double ratio) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f dB", ratio);
+  return text;
 }
 
 std::string LedgerText(const Plan& plan) {
@@ -104,6 +124,7 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
     json["resumed_steps"] = outcome.execution.resumed_steps;
     json["nan_codes"] = outcome.nan_codes;
     json["clipped"] = outcome.clipped;
+    json["below"] = BelowJson(outcome.below);
     terminal.PrintJson(std::move(json));
     return;
   }
@@ -126,6 +147,11 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
   if (outcome.nan_codes != 0) {
     terminal.Print("NaN codes in the source: " + Grouped(outcome.nan_codes) +
                    ", stored as NaN; the manifest says where\n");
+  }
+  for (const auto& [name, quality] : outcome.below) {
+    terminal.Print("below its scheme's quality: " + name + ": " + Decibels(quality.sqnr) +
+                   ", expected " + Decibels(quality.predicted_sqnr) + "; worst row " +
+                   std::to_string(quality.worst_row) + "\n");
   }
   if (outcome.clipped != 0) {
     terminal.Print("clipped to F16's range: " + Plural(outcome.clipped, "value") + "\n");
@@ -261,7 +287,7 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   if (!outcome) return Fail(std::move(outcome).error());
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   PrintDone(options, plan, *outcome, seconds, terminal);
-  return Outcome::kDone;
+  return outcome->below.empty() ? Outcome::kDone : Outcome::kNegative;
 }
 
 }  // namespace tessera::cli

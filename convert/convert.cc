@@ -2,6 +2,8 @@
 
 #include "convert/output_folders.h"
 #include "convert/seal.h"
+#include "convert/slots.h"
+#include "convert/tensor_quality.h"
 #include "formats/manifest.h"
 
 namespace tessera {
@@ -20,7 +22,12 @@ Result<Outcome> Convert(const Plan& plan, const Request& request, const RunOptio
       outcome.execution.resumed_steps = plan.steps.size();
       for (uint32_t folder = 0; folder < out.size(); ++folder) {
         TESSERA_ASSIGN(const Manifest manifest, ReadManifest(out.dir(folder).path()));
-        for (const ManifestTensor& tensor : manifest.tensors) outcome.nan_codes += tensor.nan_codes;
+        for (const ManifestTensor& tensor : manifest.tensors) {
+          outcome.nan_codes += tensor.nan_codes;
+          if (tensor.quality && tensor.quality->below) {
+            outcome.below.emplace_back(tensor.name, *tensor.quality);
+          }
+        }
       }
       return outcome;
     }
@@ -29,9 +36,15 @@ Result<Outcome> Convert(const Plan& plan, const Request& request, const RunOptio
         Seal(plan, outcome.execution, request.sha256, out, [&] { return options.CheckStop(); }));
     TESSERA_TRY(out.Close());
   }
-  for (const ValueStats& stats : outcome.execution.stats) {
+  for (const Step& step : plan.steps) {
+    const auto i = static_cast<size_t>(&step - plan.steps.data());
+    const ValueStats& stats = outcome.execution.stats[i];
     outcome.nan_codes += stats.nan_codes;
     outcome.clipped += stats.f16_overflows;
+    if (stats.quality.weights == 0) continue;
+    const TensorQuality quality = Judge(stats.quality, plan.quality_allowance);
+    if (!quality.below) continue;
+    outcome.below.emplace_back(plan.tensors[step.destinations[0].tensor].info.name(), quality);
   }
   return outcome;
 }

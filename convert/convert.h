@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "convert/executor.h"
 #include "convert/plan.h"
 #include "convert/request.h"
+#include "formats/manifest.h"
 #include "formats/result.h"
 
 namespace tessera {
@@ -14,8 +17,10 @@ namespace tessera {
 struct Outcome {
   Execution execution;
   uint64_t buffer_bytes = 0;
-  uint64_t nan_codes = 0;     // FP8 NaN codes, each stored as the one quiet NaN
-  uint64_t clipped = 0;       // values clipped to F16's range
+  uint64_t nan_codes = 0;  // FP8 NaN codes, each stored as the one quiet NaN
+  uint64_t clipped = 0;    // values clipped to F16's range
+  // Weights that are worse than their scheme should make them, and how much.
+  std::vector<std::pair<std::string, TensorQuality>> below;
   bool already_done = false;  // OUT held the finished result of the same plan
 };
 

@@ -1,7 +1,9 @@
 #include "convert/decision.h"
 
-#include "convert/coverage.h"
+#include <algorithm>
+
 #include "convert/mtp_split.h"
+#include "quant/module_set.h"
 
 namespace tessera {
 
@@ -19,17 +21,41 @@ Dtype TargetDtype(CastTo to) {
 Result<Decider> Decider::Make(const Request& request, const Source& source, const Source* scales) {
   Decider decider(request, source, scales);
   TESSERA_TRY(decider.CheckRequest());
-  if (request.to == CastTo::kFp8) {
-    Fp8BlockArgs args;
-    args.scale_format = request.scale_format;
-    args.scales_given = scales != nullptr;
-    if (scales != nullptr) {
-      args.block_rows = scales->quant.block_rows;
-      args.block_cols = scales->quant.block_cols;
-    }
-    decider.fp8_ = MakeFp8BlockScheme(args);
-  }
+  TESSERA_TRY(decider.MakeTargets());
   return decider;
+}
+
+Result<void> Decider::MakeTargets() {
+  if (request_->to == CastTo::kFp8) {
+    Fp8BlockArgs args;
+    args.scale_format = request_->scale_format;
+    args.scales_given = scales_ != nullptr;
+    if (scales_ != nullptr) {
+      args.block_rows = scales_->quant.block_rows;
+      args.block_cols = scales_->quant.block_cols;
+    }
+    targets_.push_back(MakeFp8BlockScheme(args));
+  }
+  if (!request_->quantize) return {};
+  const QuantizeRequest& quantize = *request_->quantize;
+  TESSERA_TRY(CheckQuantize());
+  targets_.push_back(quantize.scheme->make(
+      {.search = quantize.search, .input_scale = quantize.input_scale.value_or(0)}));
+  if (quantize.scheme->rest_stays_fp8) targets_.push_back(MakeFp8BlockScheme({}));
+  modules_ = quantize.scheme->modules;
+  if (quantize.reach == Reach::kExpertsOnly) modules_ = ModuleSet::kRoutedExperts;
+  if (quantize.reach == Reach::kAllLinears && modules_ == ModuleSet::kRoutedExperts) {
+    modules_ = ModuleSet::kLinears;
+  }
+  for (const std::string& expression : quantize.ignore) {
+    try {
+      ignored_.emplace_back(expression, std::regex::ECMAScript | std::regex::optimize);
+    } catch (const std::regex_error& e) {
+      return Fail(Error(ErrorCode::kUsage, "--ignore: not a regular expression: " + expression)
+                      .Found(e.what()));
+    }
+  }
+  return {};
 }
 
 Result<void> Decider::CheckRequest() const {
@@ -77,6 +103,10 @@ Result<Decision> Decider::Decide(const StoredWeight& weight) const {
     decision.rule = "stray-buffer";
     return decision;
   }
+  if (request_->quantize) {
+    TESSERA_TRY(DecideQuantize(decision));
+    return decision;
+  }
   if (request_->to == CastTo::kStored) return decision;
   if (weight.scheme == nullptr) {
     return Fail(Error(ErrorCode::kUnsupported, "a weight of a type that cannot be decoded")
@@ -105,7 +135,7 @@ Result<void> Decider::DecideFp8(Decision& decision) const {
                     .Found(info.Describe())
                     .Next("cast it to bf16 first, or leave it as it is"));
   }
-  if (!IsFp8Linear(decision.role)) return {};
+  if (!Contains(ModuleSet::kFp8Linears, decision.role)) return {};
   if (scales_ != nullptr) {
     const StoredWeight* original = scales_->FindWeight(info.name());
     if (original == nullptr) {
@@ -131,7 +161,64 @@ Result<void> Decider::DecideFp8(Decision& decision) const {
     decision.scales = original;
   }
   decision.by = Action::kQuantized;
-  decision.to = fp8_.get();
+  decision.to = targets_[0].get();
+  return {};
+}
+
+Result<void> Decider::CheckQuantize() const {
+  const QuantizeRequest& quantize = *request_->quantize;
+  const std::string scheme(quantize.scheme->name);
+  if (request_->mp != 0) {
+    return Fail(Error(ErrorCode::kUsage,
+                      "--mp belongs to the layout of DeepSeek's demo, which "
+                      "knows no " +
+                          scheme)
+                    .Next("leave out --mp; for FP8 use: tessera cast --to fp8 --mp N"));
+  }
+  if (quantize.scheme->needs_input_scale && !quantize.input_scale && !quantize.calibration) {
+    return Fail(
+        Error(ErrorCode::kUsage, scheme + " stores the scale of activations, and none is given")
+            .Expected("--calibration FILE or --input-scale X")
+            .Next("tessera calibrate measures them"));
+  }
+  return {};
+}
+
+// A module is named by its weight without ".weight".
+bool Decider::IsReached(const TensorRole& role, const std::string& name) const {
+  if (!Contains(modules_, role)) return false;
+  const std::string module = name.substr(0, name.rfind('.'));
+  return std::ranges::none_of(ignored_, [&](const std::regex& expression) {
+    return std::regex_search(module, expression);
+  });
+}
+
+Result<void> Decider::DecideQuantize(Decision& decision) const {
+  const StoredWeight& weight = *decision.weight;
+  const TensorInfo& info = weight.parts[0]->info;
+  if (!Contains(ModuleSet::kFp8Linears, decision.role)) return {};
+  if (weight.scheme == nullptr) {
+    return Fail(Error(ErrorCode::kUnsupported, "a weight of a type that cannot be decoded")
+                    .Of(info.name())
+                    .Found(info.Describe()));
+  }
+  const bool plain = weight.parts.size() == 1 && IsPlainFloat(info.dtype());
+  if (IsReached(decision.role, source_->spec->NameOf(decision.role))) {
+    decision.to = targets_[0].get();
+    decision.by = Action::kQuantized;
+    Result<void> accepted = decision.to->Accepts(weight.rows, weight.cols);
+    if (!accepted) return Fail(std::move(accepted).error().Of(info.name()));
+    return {};
+  }
+  if (request_->quantize->scheme->rest_stays_fp8) {
+    if (source_->quant.method == QuantMethod::kFp8Block && !plain) return {};
+    decision.to = targets_[1].get();
+    decision.by = Action::kQuantized;
+  } else if (!plain) {
+    // Left as they are they would be misread under the new quantization_config.
+    decision.to = &PlainScheme(Dtype::kBF16);
+    decision.by = Action::kDequantized;
+  }
   return {};
 }
 

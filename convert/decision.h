@@ -3,12 +3,16 @@
 
 #include <memory>
 #include <optional>
+#include <regex>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "convert/request.h"
 #include "convert/source.h"
 #include "formats/manifest.h"
 #include "formats/result.h"
+#include "quant/module_set.h"
 #include "quant/scheme.h"
 
 namespace tessera {
@@ -30,20 +34,26 @@ class Decider {
 
   Result<Decision> Decide(const StoredWeight& weight) const;
 
-  // The scheme of quantized weights; null unless the request quantizes.
-  const std::shared_ptr<const Scheme>& target() const { return fp8_; }
+  // The schemes of quantized weights; none unless the request quantizes.
+  const std::vector<std::shared_ptr<const Scheme>>& targets() const { return targets_; }
 
  private:
   Decider(const Request& request, const Source& source, const Source* scales)
       : request_(&request), source_(&source), scales_(scales) {}
 
   Result<void> CheckRequest() const;
+  Result<void> CheckQuantize() const;
+  Result<void> MakeTargets();
   Result<void> DecideFp8(Decision& decision) const;
+  Result<void> DecideQuantize(Decision& decision) const;
+  bool IsReached(const TensorRole& role, const std::string& name) const;
 
   const Request* request_;
   const Source* source_;
   const Source* scales_;
-  std::shared_ptr<const Scheme> fp8_;
+  std::vector<std::shared_ptr<const Scheme>> targets_;
+  ModuleSet modules_{};              // that a requantization reaches
+  std::vector<std::regex> ignored_;  // modules that it does not
 };
 
 // The plain type that weights are cast to; BF16 where the request names none.

@@ -1,111 +1,23 @@
 #include "convert/executor.h"
 
 #include <algorithm>
-#include <csignal>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "convert/channel.h"
 #include "convert/committer.h"
 #include "convert/output_files.h"
+#include "convert/slots.h"
 #include "convert/worker_pool.h"
 
 namespace tessera {
 namespace {
 
-constexpr size_t kAlignment = 4096;  // of buffers: what direct I/O would ask for
-constexpr unsigned kIoThreads = 2;   // readers, and as many writers
 constexpr size_t kOpenOutputs = 16;
-
-constexpr uint64_t AlignUp(uint64_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
-
-struct Free {
-  void operator()(std::byte* p) const { std::free(p); }
-};
-using Buffer = std::unique_ptr<std::byte[], Free>;
-
-// What one destination gets of a tile.
-struct Output {
-  const Destination* destination;
-  uint64_t offset;  // in the destination's tensor
-  std::span<const std::byte> data;
-};
-
-// One tile on its way, with the memory it uses.
-struct Slot {
-  Buffer buffer;
-  const Step* step = nullptr;
-  uint64_t tile = 0;  // within the step
-  RowRange rows;
-  std::vector<std::span<std::byte>> reads;   // by source part
-  std::vector<std::span<std::byte>> writes;  // by part; of a copy, the same bytes as reads
-  std::byte* spare = nullptr;                // what the buffer has left: room for column slices
-  std::vector<Output> outputs;               // by destination that has a share in this tile
-  TileRecord record;
-  bool good = false;  // computed, and fit to be written
-
-  uint64_t number() const { return step->first_tile + tile; }
-};
-
-uint64_t SlotBytes(const Step& step) {
-  const TileShape shape = ShapeOfTile(step, step.TileRows(0));
-  uint64_t bytes = 0;
-  for (const ByteRange& range : shape.reads) bytes += AlignUp(range.size());
-  if (!step.is_copy()) {
-    for (const ByteRange& range : shape.writes) bytes += AlignUp(range.size());
-  }
-  for (const Destination& d : step.destinations) {
-    if (!d.is_whole_rows()) bytes += shape.writes[d.part].size() / d.row_bytes * d.columns.size();
-  }
-  return AlignUp(bytes);
-}
-
-// Divides the slot's buffer among the tile's parts.
-void LayOut(Slot& slot, const TileShape& shape) {
-  std::byte* next = slot.buffer.get();
-  const auto take = [&next](const ByteRange& range) {
-    const std::span<std::byte> span(next, range.size());
-    next += AlignUp(range.size());
-    return span;
-  };
-  slot.reads.clear();
-  slot.writes.clear();
-  for (const ByteRange& range : shape.reads) slot.reads.push_back(take(range));
-  if (slot.step->is_copy()) {
-    slot.writes = slot.reads;
-  } else {
-    for (const ByteRange& range : shape.writes) slot.writes.push_back(take(range));
-  }
-  slot.spare = next;
-}
-
-// Cuts the tile up for its destinations: whole rows are used where they lie, columns are gathered.
-void CutOutputs(Slot& slot) {
-  const TileShape shape = ShapeOfTile(*slot.step, slot.rows);
-  slot.outputs.clear();
-  for (const Destination& d : slot.step->destinations) {
-    const std::optional<ByteRange> place = PlaceInDestination(*slot.step, d, slot.rows, shape);
-    if (!place) continue;
-    std::span<const std::byte> data = slot.writes[d.part];
-    if (!d.is_whole_rows()) {
-      const std::byte* row = data.data() + d.columns.begin;
-      data = std::span<const std::byte>(slot.spare, place->size());
-      for (uint64_t done = 0; done < place->size(); done += d.columns.size()) {
-        std::memcpy(slot.spare, row, d.columns.size());
-        slot.spare += d.columns.size();
-        row += d.row_bytes;
-      }
-    }
-    slot.outputs.push_back({&d, place->begin, data});
-  }
-}
-
 // Keeps the failure of the smallest tile, so that which one is reported does not depend on timing:
 // tiles are issued in order, and those issued before a failure are finished.
 class FirstFailure {
@@ -134,7 +46,7 @@ class Executor {
   Executor(const Plan& plan, const RunOptions& options, OutputFolders* out, WorkCounters& counters)
       : plan_(plan), options_(options), out_(out), counters_(counters) {
     result_.digests.resize(plan.digests);
-    result_.stats.resize(plan.steps.size());
+    stats_.resize(plan.tiles);
     done_.assign(plan.tiles, false);
   }
 
@@ -158,6 +70,7 @@ class Executor {
     if (std::optional<Error> failure = failure_.Take()) return Fail(*std::move(failure));
     TESSERA_TRY(options_.CheckStop());
     for (const auto& source : plan_.sources) TESSERA_TRY(source->CheckUnchanged());
+    SumStats();
     result_.read_bytes = read_bytes_;
     result_.written_bytes = written_bytes_;
     return std::move(result_);
@@ -168,17 +81,32 @@ class Executor {
     slots_.resize(buffers.slots);
     free_.Reserve(buffers.slots);
     computed_.Reserve(buffers.slots);
+    slot_bytes_ = buffers.slot_bytes;
+    reserve_.Set(buffers.reserve);
     for (Slot& slot : slots_) {
-      slot.buffer.reset(static_cast<std::byte*>(
-          std::aligned_alloc(kAlignment, std::max<uint64_t>(kAlignment, buffers.slot_bytes))));
-      if (slot.buffer == nullptr) {
-        return Fail(Error(ErrorCode::kMemoryBudget, "there is not enough memory for the buffers")
-                        .Expected(std::to_string(buffers.bytes()) + " bytes")
-                        .Next("give less with --memory"));
-      }
+      TESSERA_ASSIGN(slot.buffer, Buffer::Allocate(buffers.slot_bytes));
       free_.Push(&slot);
     }
     return {};
+  }
+
+  // Gives the slot what its tile needs beyond its own buffer. One reader at a time: the reserve is
+  // then handed out in the order of tiles.
+  Result<void> Enlarge(Slot& slot) {
+    const uint64_t bytes = SlotBytes(*slot.step);
+    if (bytes <= slot_bytes_) return {};
+    reserve_.Take(bytes);
+    slot.large_bytes = bytes;
+    TESSERA_ASSIGN(slot.large, Buffer::Allocate(bytes));
+    return {};
+  }
+
+  void Recycle(Slot& slot) {
+    if (slot.large_bytes != 0) {
+      slot.large = Buffer();
+      reserve_.Return(std::exchange(slot.large_bytes, 0));
+    }
+    free_.Push(&slot);
   }
 
   // Takes over what the journal records, as far as the files are still there.
@@ -221,6 +149,14 @@ class Executor {
       const auto begin = done_.begin() + static_cast<ptrdiff_t>(step.first_tile);
       const auto end = begin + static_cast<ptrdiff_t>(step.tiles());
       if (begin != end && std::find(begin, end, false) == end) ++result_.resumed_steps;
+    }
+  }
+
+  // In the order of tiles: sums of fractions depend on it, and they reach the manifest.
+  void SumStats() {
+    for (const Step& step : plan_.steps) {
+      ValueStats& sum = result_.stats.emplace_back();
+      for (uint64_t tile = 0; tile < step.tiles(); ++tile) sum += stats_[step.first_tile + tile];
     }
   }
 
@@ -287,7 +223,9 @@ class Executor {
       const std::optional<Slot*> taken = free_.Pop();
       if (!taken) return;
       Slot* const slot = *taken;
+      Result<void> enlarged;
       const auto submit = [&]() -> Result<void> {
+        TESSERA_TRY(enlarged);
         TESSERA_TRY(Read(*slot));
         pool.Submit([this, slot] {
           Try(*slot, [&] { return Compute(*slot); });
@@ -295,14 +233,14 @@ class Executor {
         });
         return {};
       };
-      if (!NextTile(*slot) || !Try(*slot, submit)) {
-        free_.Push(slot);
+      if (!NextTile(*slot, enlarged) || !Try(*slot, submit)) {
+        Recycle(*slot);
         return;
       }
     }
   }
 
-  bool NextTile(Slot& slot) {
+  bool NextTile(Slot& slot, Result<void>& enlarged) {
     const std::scoped_lock lock(next_mutex_);
     for (; next_step_ < plan_.steps.size(); ++next_step_, next_tile_ = 0) {
       const Step& step = plan_.steps[next_step_];
@@ -313,6 +251,7 @@ class Executor {
         slot.rows = step.TileRows(slot.tile);
         slot.good = false;
         slot.record = {.tile = slot.number(), .stats = {}, .digests = {}};
+        enlarged = Enlarge(slot);
         return true;
       }
     }
@@ -322,7 +261,7 @@ class Executor {
   Result<void> Read(Slot& slot) {
     const Step& step = *slot.step;
     const TileShape shape = ShapeOfTile(step, slot.rows);
-    LayOut(slot, shape);
+    DivideSlot(slot, shape);
     const auto read = [&](const SourceRef& ref, const ByteRange& range, std::span<std::byte> into) {
       const Checkpoint& source = *plan_.sources[ref.checkpoint];
       read_bytes_ += range.size();
@@ -370,6 +309,12 @@ class Executor {
                       .Found(found(stats.not_finite))
                       .Next("the source is damaged there: compare it with where it came from"));
     }
+    if (stats.wrong_constants != 0) {
+      return Fail(Error(ErrorCode::kWrongShape, "a weight's own description contradicts it")
+                      .Of(SourceName(*slot.step))
+                      .Expected("weight_shape and g_idx as config.json and the codes imply")
+                      .Next("compare the checkpoint with where it came from"));
+    }
     if (stats.f16_overflows != 0 && !plan_.saturate) {
       return Fail(Error(ErrorCode::kOverflowsF16, "values beyond F16's range")
                       .Of(SourceName(*slot.step))
@@ -388,7 +333,7 @@ class Executor {
       // After a stop a tile is dropped: a resumed run makes it again. After a failure it is not, so
       // that every tile before the failing one ends up durable.
       if (slot.good && !options_.Stopped()) Try(slot, [&] { return Write(slot); });
-      free_.Push(&slot);
+      Recycle(slot);
     }
   }
 
@@ -432,7 +377,7 @@ class Executor {
     ForDestinations(step, tile, [&](const Destination& d) {
       result_.digests[d.first_digest + tile - d.first_tile] = record.digests[i++];
     });
-    result_.stats[static_cast<size_t>(&step - plan_.steps.data())] += record.stats;
+    stats_[record.tile] = record.stats;
   }
 
   const Step& StepOf(uint64_t tile) const {
@@ -449,8 +394,11 @@ class Executor {
   OutputFolders* const out_;
   WorkCounters& counters_;
   Execution result_;
-  std::vector<bool> done_;  // by tile; read-only once the stages run
+  std::vector<bool> done_;         // by tile; read-only once the stages run
+  std::vector<ValueStats> stats_;  // by tile
 
+  uint64_t slot_bytes_ = 0;
+  Reserve reserve_;
   std::vector<Slot> slots_;
   Channel<Slot*, Order::kNewestFirst> free_;  // the slot last used is the one still in cache
   Channel<Slot*> computed_;
@@ -464,35 +412,6 @@ class Executor {
 };
 
 }  // namespace
-
-Result<void> RunOptions::CheckStop() const {
-  if (!Stopped()) return {};
-  const bool terminated = *signal == SIGTERM;
-  return Fail(Error(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
-                    terminated ? "terminated" : "interrupted")
-                  .Next(rehearse ? "nothing was written"
-                                 : "what is done is kept: run the same command again to finish"));
-}
-
-Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options) {
-  Buffers buffers;
-  for (const Step& step : plan.steps) {
-    buffers.slot_bytes = std::max(buffers.slot_bytes, SlotBytes(step));
-  }
-  buffers.slot_bytes = std::max(buffers.slot_bytes, uint64_t{kAlignment});
-  if (buffers.slot_bytes > options.memory) {
-    return Fail(
-        Error(ErrorCode::kMemoryBudget, "the memory budget is too small for a single tile")
-            .Expected("--memory of at least " + std::to_string(buffers.slot_bytes) + " bytes")
-            .Found(std::to_string(options.memory) + " bytes"));
-  }
-  // Beyond a few tiles a thread, more slots only make more of memory dirty.
-  const uint64_t threads = options.threads == 0 ? AvailableCores() : options.threads;
-  const uint64_t useful =
-      std::min<uint64_t>(2 * threads + 4 * kIoThreads, std::max<uint64_t>(1, plan.tiles));
-  buffers.slots = static_cast<uint32_t>(std::min(options.memory / buffers.slot_bytes, useful));
-  return buffers;
-}
 
 Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputFolders* out,
                           WorkCounters& counters) {

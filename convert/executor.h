@@ -20,16 +20,6 @@ struct Execution {
   uint64_t resumed_steps = 0;                  // whole steps that former runs had done
 };
 
-// What one run may hold in buffers: the budget cut into slots of the Plan's largest tile.
-struct Buffers {
-  uint64_t slot_bytes = 0;
-  uint32_t slots = 0;
-
-  uint64_t bytes() const { return slot_bytes * slots; }
-};
-// kMemoryBudget, naming the least that would do, if not even one tile fits.
-Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options);
-
 // Without `out` the output is computed and discarded. Tiles that its journal records are not made
 // again.
 Result<Execution> Execute(const Plan& plan, const RunOptions& options, OutputFolders* out,

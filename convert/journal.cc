@@ -3,14 +3,16 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <type_traits>
 
 namespace tessera {
 namespace {
 
-constexpr std::string_view kMagic = "tessera-journal 1";
+constexpr std::string_view kMagic = "tessera-journal 2";
 constexpr size_t kDigestBytes = sizeof(Digest);
 constexpr size_t kCheckBytes = 8;
-constexpr size_t kFixedBytes = 4 * sizeof(uint64_t);  // tile and three counts
+constexpr size_t kFixedBytes = sizeof(uint64_t) + sizeof(ValueStats);  // tile and its facts
+static_assert(std::is_trivially_copyable_v<ValueStats>);
 constexpr uint32_t kMaxPayload = 1 << 20;
 constexpr uint64_t kMaxJournalBytes = uint64_t{4} << 30;
 
@@ -53,9 +55,7 @@ std::string_view Check(const Digest& digest) {
 void AppendRecord(std::string& out, const TileRecord& record) {
   std::string payload;
   Put(payload, record.tile);
-  Put(payload, record.stats.nan_codes);
-  Put(payload, record.stats.f16_overflows);
-  Put(payload, record.stats.not_finite);
+  Put(payload, record.stats);
   for (const Digest& digest : record.digests) Put(payload, digest);
   Put(out, static_cast<uint32_t>(payload.size()));
   out += payload;
@@ -75,9 +75,7 @@ size_t ReadRecords(std::string_view bytes, std::vector<TileRecord>& records) {
     const std::string_view payload = bytes.substr(begin, size);
     if (Check(Xxh3(payload)) != bytes.substr(begin + size, kCheckBytes)) break;
     TileRecord record{.tile = Get<uint64_t>(payload, 0),
-                      .stats = {.nan_codes = Get<uint64_t>(payload, 8),
-                                .f16_overflows = Get<uint64_t>(payload, 16),
-                                .not_finite = Get<uint64_t>(payload, 24)},
+                      .stats = Get<ValueStats>(payload, sizeof(uint64_t)),
                       .digests = {}};
     for (size_t d = kFixedBytes; d < size; d += kDigestBytes) {
       record.digests.push_back(Get<Digest>(payload, d));

@@ -61,6 +61,7 @@ struct Destination {
   uint64_t first_tile;    // of the step: the one with which `rows` begins
   uint64_t tiles;         // how many fill it
   uint64_t first_digest;  // where their digests begin in a run's digest table
+  bool constant = false;  // of a constant part: filled by the step's first tile alone
 
   bool is_whole_rows() const { return columns.size() == row_bytes; }
 };
@@ -119,6 +120,8 @@ struct Plan {
   Digest hash;                 // over all of the above and the sources' fingerprints
 
   bool saturate = false;  // values beyond F16's range are clipped, not refused
+  // dB that a weight quantized to integers may lie below what its scales predict.
+  double quality_allowance = 0;
 };
 
 // Sizes of what a tile reads and computes; used alike for buffers, budgets and the executor's cuts.

@@ -24,6 +24,9 @@ namespace {
 // A row of a matrix longer than this is not worth cutting tiles by.
 constexpr uint64_t kMaxCopiedRow = kTileBytes / 8;
 
+// The one block size of DeepSeek's demo, whose config has no field for another.
+constexpr uint32_t kDemoBlock = 128;
+
 // Of a checkpoint put together from ranks, as large releases are cut.
 constexpr uint64_t kJoinedShardSize = 5'000'000'000;
 
@@ -109,7 +112,7 @@ class Planner {
   Result<void> DecideAll() {
     TESSERA_ASSIGN(const Decider decider,
                    Decider::Make(request_, source_, scales_ ? &*scales_ : nullptr));
-    if (decider.target()) plan_.schemes.push_back(decider.target());
+    plan_.schemes = decider.targets();
     for (uint32_t input = 0; input < plan_.inputs; ++input) {
       for (const StoredWeight& weight : plan_.storage[input]->weights()) {
         TESSERA_ASSIGN(Decision decision, decider.Decide(weight));
@@ -147,6 +150,15 @@ class Planner {
   Result<void> CheckRanks() {
     for (uint32_t rank = 0; rank < request_.mp; ++rank) ranks_.push_back(rank);
     if (!request_.ranks.empty()) ranks_ = request_.ranks;
+    const QuantArgs& stored = source_.quant;
+    if (stored.method == QuantMethod::kFp8Block && request_.to == CastTo::kStored &&
+        (stored.block_rows != kDemoBlock || stored.block_cols != kDemoBlock)) {
+      return Fail(Error(ErrorCode::kUnsupported, "DeepSeek's demo knows FP8 in blocks of 128 only")
+                      .In(source_.checkpoint->config_path().string())
+                      .Found("weight_block_size [" + std::to_string(stored.block_rows) + ", " +
+                             std::to_string(stored.block_cols) + "]")
+                      .Next("cast while cutting: --to bf16, or from plain weights --to fp8"));
+    }
     RankDegrees degrees(*source_.spec);
     for (const Decision& d : decisions_) {
       if (d.by == Action::kDropped) continue;
@@ -215,7 +227,8 @@ class Planner {
     const std::optional<TensorRole> role = source_.spec->Parse(info.name());
     TESSERA_CHECK(role.has_value());
     SetBands(step, *role);
-    TESSERA_TRY(AddDestinations(step, 0, *role, info, step.row_bytes, Action::kCopied, extent));
+    TESSERA_TRY(
+        AddDestinations(step, {0, *role, info, step.row_bytes, false}, Action::kCopied, extent));
     plan_.steps.push_back(std::move(step));
     return {};
   }
@@ -235,20 +248,30 @@ class Planner {
            {.checkpoint = 1, .tensor = scales_->checkpoint->IndexOf(*decision.scales->parts[1])}}};
     }
     SetBands(step, decision.role);
+    // What is plain on both sides keeps its shape: schemes see a vector as a matrix of one column.
+    const bool plain = IsPlainFloat(main.info.dtype()) && weight.parts.size() == 1;
     const std::vector<PartSpec> parts = decision.to->Parts(weight.rows, weight.cols);
     for (uint32_t part = 0; part < parts.size(); ++part) {
+      const PartSpec& spec = parts[part];
+      const Shape& shape = plain && parts.size() == 1 ? main.info.shape() : spec.shape;
+      TESSERA_ASSIGN(TensorInfo whole,
+                     TensorInfo::Make(PartName(decision.role, spec.suffix), spec.dtype, shape));
+      const uint64_t part_rows = spec.constant ? 1 : spec.shape[0];
+      const uint64_t row_bytes = part_rows == 0 ? 1 : whole.bytes() / part_rows;
       TensorRole role = decision.role;
       if (part > 0) role.part = Part::kScaleInv;
-      // A vector stays a vector: schemes see it as a matrix of one column.
-      const Shape& shape = part == 0 ? main.info.shape() : parts[part].shape;
-      TESSERA_ASSIGN(const TensorInfo whole,
-                     TensorInfo::Make(source_.spec->NameOf(role), parts[part].dtype, shape));
-      const uint64_t part_rows = parts[part].shape[0];
-      const uint64_t row_bytes = part_rows == 0 ? 1 : whole.bytes() / part_rows;
-      TESSERA_TRY(AddDestinations(step, part, role, whole, row_bytes, decision.by, main));
+      TESSERA_TRY(AddDestinations(step, {part, role, std::move(whole), row_bytes, spec.constant},
+                                  decision.by, main));
     }
     plan_.steps.push_back(std::move(step));
     return {};
+  }
+
+  // "X.weight" with the suffix of one of the tensors it is stored as.
+  std::string PartName(const TensorRole& weight, std::string_view suffix) const {
+    std::string name = source_.spec->NameOf(weight);
+    if (suffix != ".weight") name.replace(name.rfind('.'), std::string::npos, suffix);
+    return name;
   }
 
   // Where tiles may be cut, and how large they are.
@@ -257,6 +280,10 @@ class Planner {
       for (const uint32_t rank : ranks_) step.bands.push_back(RowsOf(step, rank));
     } else {
       step.bands = {{0, step.rows}};
+    }
+    if (!step.is_copy() && (step.from->is_whole() || step.to->is_whole())) {
+      step.tile_rows = std::max<uint64_t>(1, step.rows);
+      return;
     }
     const uint64_t quantum =
         step.is_copy() ? 1 : std::lcm(step.from->row_quantum(), step.to->row_quantum());
@@ -272,19 +299,28 @@ class Planner {
     return {rank * rows, (rank + 1) * rows};
   }
 
-  // Adds the tensors that part `part` of the step becomes: one, or one for each rank that has a
-  // share.
-  Result<void> AddDestinations(Step& step, uint32_t part, const TensorRole& role,
-                               const TensorInfo& whole, uint64_t row_bytes, Action by,
+  // One tensor that a step fills, before it is cut for ranks.
+  struct OutputPart {
+    uint32_t part;  // of step.to
+    TensorRole role;
+    TensorInfo whole;
+    uint64_t row_bytes;
+    bool constant;
+  };
+
+  // Adds the tensors that a part of the step becomes: one, or one for each rank that has a share.
+  Result<void> AddDestinations(Step& step, const OutputPart& output, Action by,
                                const TensorExtent& home) {
+    const auto& [part, role, whole, row_bytes, constant] = output;
     Destination d{.tensor = 0,
                   .part = part,
-                  .rows = {0, step.rows},
+                  .rows = {0, constant ? std::min(step.tile_rows, step.rows) : step.rows},
                   .columns = {0, row_bytes},
                   .row_bytes = row_bytes,
                   .first_tile = 0,
                   .tiles = 0,
-                  .first_digest = 0};
+                  .first_digest = 0,
+                  .constant = constant};
     if (!ranked()) {
       const uint32_t shard = first_shard_[input_] + home.shard;
       UnplacedTensor tensor{whole, by, shard, home.offset, unit_, FolderOf(role)};
@@ -342,7 +378,7 @@ class Planner {
       plan_.tiles += step.tiles();
       for (Destination& d : step.destinations) {
         d.first_tile = step.TilesBefore(d.rows.begin);
-        d.tiles = step.TilesBefore(d.rows.end) - d.first_tile;
+        d.tiles = d.constant ? 1 : step.TilesBefore(d.rows.end) - d.first_tile;
         d.first_digest = plan_.digests;
         plan_.digests += d.tiles;
       }
@@ -372,6 +408,7 @@ class Planner {
       copies += (copies.empty() ? "" : " ") + copy.name + (copy.equal ? "=dropped" : "=kept");
     }
     if (!copies.empty()) request.emplace_back("dedup_mtp", copies);
+    if (request_.quantize) DescribeQuantize(*request_.quantize);
     if (request_.sha256) request.emplace_back("sha256", "true");
     if (ShardSize() != 0) {
       request.emplace_back("shard_size", std::to_string(ShardSize()));
@@ -385,6 +422,19 @@ class Planner {
       if (!ranks.empty()) request.emplace_back("ranks", ranks);
     }
     std::ranges::sort(request);
+  }
+
+  void DescribeQuantize(const QuantizeRequest& quantize) {
+    auto& request = plan_.request;
+    request.emplace_back("scheme", quantize.scheme->name);
+    request.emplace_back("reach", Name(quantize.reach));
+    request.emplace_back("search", Name(quantize.search));
+    std::string ignore;
+    for (const std::string& expression : quantize.ignore) ignore += QuoteJson(expression);
+    if (!ignore.empty()) request.emplace_back("ignore", ignore);
+    if (quantize.input_scale) {
+      request.emplace_back("input_scale", QuoteJson(std::to_string(*quantize.input_scale)));
+    }
   }
 
   // The demo reads its own config and a tokenizer; a Hugging Face folder keeps everything.
@@ -441,54 +491,6 @@ class Planner {
 };
 
 }  // namespace
-
-std::string_view Name(CastTo to) {
-  switch (to) {
-    case CastTo::kStored:
-      return "stored";
-    case CastTo::kBf16:
-      return "bf16";
-    case CastTo::kF16:
-      return "f16";
-    case CastTo::kF32:
-      return "f32";
-    case CastTo::kFp8:
-      return "fp8";
-  }
-  return "stored";
-}
-
-std::string_view Name(MtpMode mode) {
-  switch (mode) {
-    case MtpMode::kKeep:
-      return "keep";
-    case MtpMode::kDrop:
-      return "drop";
-    case MtpMode::kOnly:
-      return "only";
-  }
-  return "keep";
-}
-
-std::string_view Name(ModuleFor engine) {
-  switch (engine) {
-    case ModuleFor::kAny:
-      return "any";
-    case ModuleFor::kSglang:
-      return "sglang";
-    case ModuleFor::kVllm:
-      return "vllm";
-    case ModuleFor::kDeepSeek:
-      return "deepseek";
-  }
-  return "any";
-}
-
-std::vector<std::filesystem::path> Request::Outputs() const {
-  std::vector<std::filesystem::path> outputs = {out};
-  if (split) outputs.push_back(*split);
-  return outputs;
-}
 
 Result<Plan> MakePlan(const Request& request, const StopCheck& check) {
   return Planner(request, check).Run();

@@ -5,11 +5,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "formats/model_spec.h"
 #include "formats/result.h"
+#include "quant/int_format.h"
+#include "quant/registry.h"
 #include "quant/scheme.h"
 
 namespace tessera {
@@ -24,6 +27,19 @@ std::string_view Name(MtpMode mode);  // "keep", "drop", "only"
 enum class ModuleFor : uint8_t { kAny, kSglang, kVllm, kDeepSeek };
 std::string_view Name(ModuleFor engine);  // "any", "sglang", "vllm", "deepseek"
 
+// Which linears a requantization reaches: its scheme's own choice, or another.
+enum class Reach : uint8_t { kByScheme, kExpertsOnly, kAllLinears };
+std::string_view Name(Reach reach);  // "scheme", "experts", "linears"
+
+struct QuantizeRequest {
+  const SchemeRow* scheme = nullptr;
+  Reach reach = Reach::kByScheme;
+  Search search = Search::kMse;
+  std::vector<std::string> ignore;  // ECMAScript expressions, searched for in module names
+  std::optional<float> input_scale;
+  std::optional<std::filesystem::path> calibration;
+};
+
 // What shapes the output's bytes, and where they come from and go to.
 struct Request {
   std::filesystem::path in, out;
@@ -32,6 +48,7 @@ struct Request {
   ScaleFormat scale_format = ScaleFormat::kF32;      // with kFp8
   std::optional<std::filesystem::path> scales_from;  // with kFp8: a block-FP8 checkpoint's scales
   bool saturate = false;                             // with kF16
+  std::optional<QuantizeRequest> quantize;           // then `to` is kStored
   MtpMode mtp = MtpMode::kKeep;
   std::optional<std::filesystem::path> split;  // the MTP module goes here, the rest to `out`
   ModuleFor split_for = ModuleFor::kAny;

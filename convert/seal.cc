@@ -6,6 +6,7 @@
 #include <tuple>
 #include <vector>
 
+#include "convert/tensor_quality.h"
 #include "formats/file.h"
 #include "formats/json.h"
 #include "formats/version.h"
@@ -81,7 +82,11 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, uint32_t folder,
         t.from.push_back(plan.sources[ref.checkpoint]->tensors()[ref.tensor].info.name());
       }
       t.by = planned.by;
-      t.nan_codes = execution.stats[static_cast<size_t>(&step - plan.steps.data())].nan_codes;
+      const ValueStats& stats = execution.stats[static_cast<size_t>(&step - plan.steps.data())];
+      t.nan_codes = stats.nan_codes;
+      if (stats.quality.weights != 0 && d.part == 0) {
+        t.quality = Judge(stats.quality, plan.quality_allowance);
+      }
     }
   }
   std::ranges::sort(tensors, {}, [&](const ManifestTensor& t) {

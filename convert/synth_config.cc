@@ -4,10 +4,10 @@
 #include <string_view>
 #include <utility>
 
-#include "convert/coverage.h"
 #include "convert/released_configs.h"
 #include "convert/synth_layout.h"
 #include "formats/model_spec.h"
+#include "quant/module_set.h"
 
 namespace tessera {
 namespace {
@@ -146,7 +146,7 @@ void CutToSlice(Json& config) {
 Json UnconvertedModules(const ModelSpec& spec) {
   Json names = Json::array();
   spec.ForEach([&](const TensorRole& role) {
-    if (role.part != Part::kWeight || IsFp8Linear(role)) return;
+    if (role.part != Part::kWeight || Contains(ModuleSet::kFp8Linears, role)) return;
     const std::string name = spec.NameOf(role);
     names.push_back(name.substr(0, name.rfind('.')));
   });

@@ -5,8 +5,8 @@
 #include <span>
 #include <utility>
 
-#include "convert/coverage.h"
 #include "formats/shard_name.h"
+#include "quant/module_set.h"
 
 namespace tessera {
 namespace {
@@ -44,7 +44,7 @@ bool IsNorm(const ModelSpec& spec, const TensorRole& role) {
 Dtype DtypeOf(const ModelSpec& spec, const TensorRole& role, SynthFormat format) {
   if (role.part == Part::kRouterBias || role.part == Part::kScaleInv) return Dtype::kF32;
   if (spec.family() == Family::kV32 && IsNorm(spec, role)) return Dtype::kF32;
-  if (format == SynthFormat::kFp8 && IsFp8Linear(role)) return Dtype::kF8E4M3;
+  if (format == SynthFormat::kFp8 && Contains(ModuleSet::kFp8Linears, role)) return Dtype::kF8E4M3;
   return Dtype::kBF16;
 }
 

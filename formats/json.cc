@@ -18,9 +18,7 @@ class Adapter {
   bool boolean(bool) { return events_.OnOther("a boolean"); }
   bool number_integer(int64_t) { return events_.OnOther("a negative number"); }
   bool number_unsigned(uint64_t value) { return events_.OnUnsigned(value); }
-  bool number_float(double, const std::string&) {
-    return events_.OnOther("a fractional or over-long number");
-  }
+  bool number_float(double value, const std::string&) { return events_.OnFraction(value); }
   bool string(std::string& text) { return events_.OnString(std::move(text)); }
   bool binary(Json::binary_t&) { return events_.OnOther("binary data"); }
   bool key(std::string& text) { return events_.OnKey(std::move(text)); }

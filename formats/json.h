@@ -32,6 +32,7 @@ class JsonEvents {
   virtual bool OnKey(std::string&& key) = 0;
   virtual bool OnString(std::string&& text) = 0;
   virtual bool OnUnsigned(uint64_t value) = 0;
+  virtual bool OnFraction(double /*value*/) { return OnOther("a fractional or over-long number"); }
   // Null, booleans, negative, fractional and over-long numbers: what none of our big files may hold
   // where it matters. `kind` says which, for the message.
   virtual bool OnOther(std::string_view kind) = 0;

@@ -1,8 +1,10 @@
 #include "formats/manifest.h"
 
 #include <algorithm>
+#include <charconv>
 #include <numeric>
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include "formats/file.h"
@@ -15,6 +17,21 @@ constexpr std::array<std::string_view, kActions> kActionNames = {
     "copied", "cast", "dequantized", "quantized", "repacked", "folded", "dropped"};
 constexpr uint64_t kMaxManifestBytes = uint64_t{1} << 30;
 constexpr uint64_t kSchema = 1;
+
+constexpr std::pair<std::string_view, double TensorQuality::*> kQualityRatios[] = {
+    {"sqnr", &TensorQuality::sqnr},
+    {"predicted_sqnr", &TensorQuality::predicted_sqnr},
+    {"gain", &TensorQuality::gain},
+    {"worst_row_sqnr", &TensorQuality::worst_row_sqnr},
+    {"worst_group_sqnr", &TensorQuality::worst_group_sqnr},
+};
+constexpr std::pair<std::string_view, uint64_t TensorQuality::*> kQualityCounts[] = {
+    {"worst_row", &TensorQuality::worst_row},
+    {"worst_group_row", &TensorQuality::worst_group_row},
+    {"worst_group", &TensorQuality::worst_group},
+    {"zero_groups", &TensorQuality::zero_groups},
+    {"saturated", &TensorQuality::saturated},
+};
 
 std::optional<Action> ParseAction(std::string_view name) {
   const auto it = std::ranges::find(kActionNames, name);
@@ -40,6 +57,7 @@ class Reader final : public JsonEvents {
   }
   bool OnString(std::string&& text) override { return Leaf(std::move(text)); }
   bool OnUnsigned(uint64_t value) override { return Leaf(value); }
+  bool OnFraction(double value) override { return Leaf(value); }
   bool OnOther(std::string_view kind) override { return Refuse(std::string(kind)); }
 
   Manifest manifest;
@@ -47,7 +65,7 @@ class Reader final : public JsonEvents {
   std::string fault;
 
  private:
-  using Value = std::variant<std::string, uint64_t>;
+  using Value = std::variant<std::string, uint64_t, double>;
 
   bool Enter(bool array) {
     // An array's own elements are told apart by their order only.
@@ -67,11 +85,15 @@ class Reader final : public JsonEvents {
   }
 
   bool Set(uint64_t& field, const Value& value) {
-    if (!std::holds_alternative<uint64_t>(value)) return Refuse("text");
+    if (!std::holds_alternative<uint64_t>(value)) return Refuse("value for a count");
     return field = std::get<uint64_t>(value), true;
   }
+  bool Set(double& field, const Value& value) {
+    if (!std::holds_alternative<double>(value)) return Refuse("value for a fraction");
+    return field = std::get<double>(value), true;
+  }
   bool Set(std::string& field, const Value& value) {
-    if (!std::holds_alternative<std::string>(value)) return Refuse("number");
+    if (!std::holds_alternative<std::string>(value)) return Refuse("value for a text");
     return field = std::get<std::string>(value), true;
   }
   bool Set(Digest& field, const Value& value) {
@@ -143,12 +165,26 @@ class Reader final : public JsonEvents {
     if (key == "xxh3") return Set(file.digest, value);
     return Refuse("key");
   }
+  bool QualityField(std::string_view key, const Value& value) {
+    ManifestTensor& tensor = manifest.tensors.back();
+    if (!tensor.quality) tensor.quality.emplace();
+    for (const auto& [name, field] : kQualityRatios) {
+      if (key == name) return Set((*tensor.quality).*field, value);
+    }
+    for (const auto& [name, field] : kQualityCounts) {
+      if (key == name) return Set((*tensor.quality).*field, value);
+    }
+    uint64_t below = 0;
+    if (key != "below") return Refuse("key");
+    return Set(below, value) && (tensor.quality->below = below != 0, true);
+  }
   bool TensorField(std::string_view key, const Value& value) {
     ManifestTensor& tensor = manifest.tensors.back();
     // /tensors/NAME/shape/[] against /tensors/NAME/file.
     const bool in_list = path_.size() == 4;
     if (in_list && key == "shape") return Set(tensor.shape.emplace_back(), value);
     if (in_list && key == "from") return Set(tensor.from.emplace_back(), value);
+    if (in_list && key == "quality") return QualityField(path_[3], value);
     if (path_.size() != 3) return Refuse("nesting");
     if (key == "file") return Set(tensor.file, value);
     if (key == "xxh3") return Set(tensor.digest, value);
@@ -195,6 +231,25 @@ bool NamesRepeat(const std::vector<ManifestTensor>& tensors) {
 
 std::string FilePrefix(const ManifestTensor& tensor) { return tensor.file + ":"; }
 
+std::string Fixed(double value) {
+  char text[64];
+  const auto [end, error] =
+      std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, 4);
+  TESSERA_CHECK(error == std::errc());
+  return {text, end};
+}
+
+std::string QualityText(const TensorQuality& quality) {
+  std::string out = "{";
+  for (const auto& [name, field] : kQualityRatios) {
+    Append(out, {QuoteJson(name), ":", Fixed(quality.*field), ","});
+  }
+  for (const auto& [name, field] : kQualityCounts) {
+    Append(out, {QuoteJson(name), ":", std::to_string(quality.*field), ","});
+  }
+  return out + "\"below\":" + (quality.below ? "1}" : "0}");
+}
+
 void AppendTensor(std::string& out, const ManifestTensor& t, const std::string& key) {
   Append(out, {QuoteJson(key), ":{\"file\":", QuoteJson(t.file),
                ",\"dtype\":", QuoteJson(Name(t.dtype)), ",\"shape\":"});
@@ -204,6 +259,7 @@ void AppendTensor(std::string& out, const ManifestTensor& t, const std::string& 
   out += List(t.from, [](const std::string& name) { return QuoteJson(name); });
   Append(out, {",\"by\":", QuoteJson(Name(t.by))});
   if (t.nan_codes != 0) Append(out, {",\"nan_codes\":", std::to_string(t.nan_codes)});
+  if (t.quality) Append(out, {",\"quality\":", QualityText(*t.quality)});
   out += "}";
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,6 +61,18 @@ struct ManifestSideFile {
   Digest digest;  // of the contents
 };
 
+// How well a quantized weight stands for what it was made from; ratios in dB.
+struct TensorQuality {
+  double sqnr = 0;            // signal to the noise of quantizing
+  double predicted_sqnr = 0;  // to the noise that rounding under the stored scales has
+  double gain = 1;            // least squares: what the stored values should be multiplied by
+  double worst_row_sqnr = 0, worst_group_sqnr = 0;
+  uint64_t worst_row = 0;                         // of the weight
+  uint64_t worst_group_row = 0, worst_group = 0;  // its place in that row
+  uint64_t zero_groups = 0, saturated = 0;
+  bool below = false;  // worse than its scheme should make it
+};
+
 struct ManifestTensor {
   std::string name;
   std::string file;
@@ -69,7 +82,8 @@ struct ManifestTensor {
   Digest digest;            // over the tiles' digests in order
   std::vector<std::string> from;
   Action by{};
-  uint64_t nan_codes = 0;  // FP8 NaN codes met; written only when not zero
+  uint64_t nan_codes = 0;                // FP8 NaN codes met; written only when not zero
+  std::optional<TensorQuality> quality;  // of a weight quantized to integers
 };
 
 struct Manifest {

@@ -12,6 +12,7 @@
 #include "formats/dtype.h"
 #include "formats/result.h"
 #include "formats/tensor.h"
+#include "quant/int_quality.h"
 
 namespace tessera {
 
@@ -21,6 +22,9 @@ struct PartSpec {
   std::string suffix;  // ".weight", ".weight_scale_inv", ...
   Dtype dtype;
   Shape shape;
+  // The same bytes whatever the values (weight_shape, g_idx, ...). They belong to row 0: PartBytes
+  // names all of them for a range that begins there, and none for any other.
+  bool constant = false;
 };
 
 struct ByteRange {
@@ -42,12 +46,18 @@ struct ValueStats {
   uint64_t nan_codes = 0;  // FP8 codes that are NaN; each comes out as the one quiet NaN
   uint64_t f16_overflows =
       0;  // finite values beyond F16's range: infinite, or clipped under `saturate`
-  uint64_t not_finite = 0;  // NaN or infinity that the target cannot hold (FP8, INT)
+  uint64_t not_finite = 0;       // NaN or infinity that the target cannot hold (FP8, INT)
+  uint64_t wrong_constants = 0;  // constant parts of the source that say something else
+  uint64_t lossy_scales = 0;     // scales that a repacking target's type does not hold
+  IntQuality quality;            // of rows encoded as integers
 
   ValueStats& operator+=(const ValueStats& other) {
     nan_codes += other.nan_codes;
     f16_overflows += other.f16_overflows;
     not_finite += other.not_finite;
+    wrong_constants += other.wrong_constants;
+    lossy_scales += other.lossy_scales;
+    quality += other.quality;
     return *this;
   }
 };
@@ -60,12 +70,19 @@ class Scheme {
 
   virtual std::string_view name() const = 0;
 
+  // Whether a matrix of this shape can be encoded; kUnsupported says what would fit.
+  virtual Result<void> Accepts(uint64_t /*rows*/, uint64_t /*cols*/) const { return {}; }
+
   // Parts in a fixed order, the weight's own codes first.
   virtual std::vector<PartSpec> Parts(uint64_t rows, uint64_t cols) const = 0;
 
   // Rows are encoded in multiples of this, except at the end of the matrix. Decoding may begin
   // anywhere.
   virtual uint64_t row_quantum() const = 0;
+
+  // Whether parts cannot be cut by rows, as where they lie transposed. Then PartBytes names all of
+  // every part whatever the rows, and encoding or decoding some rows touches their share of it.
+  virtual bool is_whole() const { return false; }
 
   // The bytes of part `part` that rows [begin, end) need or fill; to fill, begin is a multiple of
   // row_quantum().
@@ -89,8 +106,8 @@ const Scheme& PlainScheme(Dtype dtype, bool saturate = false);
 enum class ScaleFormat : uint8_t { kF32, kUe8m0 };  // kUe8m0: powers of two, stored as F32
 
 // DeepSeek's block FP8: ".weight" F8_E4M3 (or F8_E5M2), ".weight_scale_inv" of
-// ceil(rows/block_rows) x ceil(cols/block_cols) scales in F32 (or F8_E8M0). Only F8_E4M3 under F32
-// scales can be encoded.
+// ceil(rows/block_rows) x ceil(cols/block_cols) scales in F32 (or F8_E8M0, BF16). Only F8_E4M3
+// under F32 scales can be encoded.
 struct Fp8BlockArgs {
   Dtype code = Dtype::kF8E4M3;
   Dtype scale = Dtype::kF32;
@@ -99,8 +116,12 @@ struct Fp8BlockArgs {
   // Encode with the scales that parts[1] already holds instead of computing them: gives back the
   // original codes wherever the values that were decoded with them are normal numbers.
   bool scales_given = false;
+  std::string_view scale_suffix = ".weight_scale_inv";  // ".weight_scale": compressed-tensors
+  std::string_view name = "fp8-block";
 };
 std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args);
+// compressed-tensors FP8 by channel: a block is a row, ".weight_scale" [rows, 1].
+std::unique_ptr<Scheme> MakeFp8ChannelScheme(Dtype scale = Dtype::kF32);
 
 // Rows from one scheme to another in one go: a fused kernel where there is one (block FP8 to BF16,
 // F16, F32; plain to plain), else through F32 scratch in cache. Same bits either way. `range`

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 
 #include "quant/kernels/fp8.h"
 #include "quant/kernels/fp8_encode.h"
@@ -12,7 +13,8 @@ namespace tessera {
 
 Fp8BlockScheme::Fp8BlockScheme(const Fp8BlockArgs& args) : args_(args) {
   TESSERA_CHECK(args.code == Dtype::kF8E4M3 || args.code == Dtype::kF8E5M2);
-  TESSERA_CHECK(args.scale == Dtype::kF32 || args.scale == Dtype::kF8E8M0);
+  TESSERA_CHECK(args.scale == Dtype::kF32 || args.scale == Dtype::kBF16 ||
+                args.scale == Dtype::kF8E8M0);
   TESSERA_CHECK(args.block_rows > 0 && args.block_cols > 0);
 }
 
@@ -20,10 +22,18 @@ std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args) {
   return std::make_unique<Fp8BlockScheme>(args);
 }
 
+std::unique_ptr<Scheme> MakeFp8ChannelScheme(Dtype scale) {
+  return MakeFp8BlockScheme({.scale = scale,
+                             .block_rows = 1,
+                             .block_cols = std::numeric_limits<uint32_t>::max(),
+                             .scale_suffix = ".weight_scale",
+                             .name = "fp8-channel"});
+}
+
 std::vector<PartSpec> Fp8BlockScheme::Parts(uint64_t rows, uint64_t cols) const {
   const uint64_t scale_rows = (rows + args_.block_rows - 1) / args_.block_rows;
   return {{".weight", args_.code, {rows, cols}},
-          {".weight_scale_inv", args_.scale, {scale_rows, ScaleCols(cols)}}};
+          {std::string(args_.scale_suffix), args_.scale, {scale_rows, ScaleCols(cols)}}};
 }
 
 ByteRange Fp8BlockScheme::PartBytes(size_t part, uint64_t, uint64_t cols, RowRange range) const {
@@ -41,10 +51,7 @@ void Fp8BlockScheme::CheckParts(uint64_t rows, uint64_t cols, RowRange range, si
 }
 
 void Fp8BlockScheme::ReadScales(const std::byte* in, std::span<float> out) const {
-  if (args_.scale == Dtype::kF32) {
-    std::memcpy(out.data(), in, out.size_bytes());
-    return;
-  }
+  if (IsPlainFloat(args_.scale)) return PlainToF32(args_.scale, in, out.size(), out.data());
   for (size_t i = 0; i < out.size(); ++i) {
     out[i] = reference::DecodeE8m0(std::to_integer<uint8_t>(in[i]));
   }

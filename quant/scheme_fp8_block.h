@@ -12,7 +12,7 @@ class Fp8BlockScheme final : public Scheme {
  public:
   explicit Fp8BlockScheme(const Fp8BlockArgs& args);
 
-  std::string_view name() const override { return "fp8-block"; }
+  std::string_view name() const override { return args_.name; }
   std::vector<PartSpec> Parts(uint64_t rows, uint64_t cols) const override;
   uint64_t row_quantum() const override { return args_.block_rows; }
   ByteRange PartBytes(size_t part, uint64_t rows, uint64_t cols, RowRange range) const override;

@@ -2,6 +2,7 @@
 #include <memory>
 #include <numeric>
 
+#include "quant/part_spans.h"
 #include "quant/scheme.h"
 #include "quant/scheme_fp8_block.h"
 #include "quant/scheme_plain.h"
@@ -10,19 +11,6 @@ namespace tessera {
 namespace {
 
 constexpr uint64_t kScratchFloats = 4096;
-
-// The spans of `range`, given those of `whole`.
-template <class Byte>
-std::vector<std::span<Byte>> Within(const Scheme& scheme, std::span<const std::span<Byte>> parts,
-                                    uint64_t rows, uint64_t cols, RowRange whole, RowRange range) {
-  std::vector<std::span<Byte>> within;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const uint64_t origin = scheme.PartBytes(i, rows, cols, whole).begin;
-    const ByteRange bytes = scheme.PartBytes(i, rows, cols, range);
-    within.push_back(parts[i].subspan(bytes.begin - origin, bytes.size()));
-  }
-  return within;
-}
 
 // A row of F32 at a time: the rows of a block are read twice but held nowhere.
 void EncodePlain(Dtype from, std::span<const std::byte> source, const Fp8BlockScheme& to,
@@ -49,10 +37,10 @@ void TranscodeThroughF32(const Scheme& from, std::span<const std::span<const std
   const auto scratch = std::make_unique_for_overwrite<float[]>(std::min(step, range.size()) * cols);
   for (uint64_t begin = range.begin; begin < range.end; begin += step) {
     const RowRange rows_now{begin, std::min(begin + step, range.end)};
-    from.DecodeRows(Within(from, source, rows, cols, range, rows_now), rows, cols, rows_now,
-                    scratch.get(), stats);
+    from.DecodeRows(PartSpansWithin(from, source, rows, cols, range, rows_now), rows, cols,
+                    rows_now, scratch.get(), stats);
     to.EncodeRows(scratch.get(), rows, cols, rows_now,
-                  Within(to, target, rows, cols, range, rows_now), stats);
+                  PartSpansWithin(to, target, rows, cols, range, rows_now), stats);
   }
 }
 

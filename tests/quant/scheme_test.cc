@@ -8,31 +8,10 @@
 
 #include "quant/reference.h"
 #include "tests/quant/same_bits.h"
+#include "tests/quant/scheme_parts.h"
 
 namespace tessera {
 namespace {
-
-using Bytes = std::vector<std::byte>;
-
-template <class Byte>
-std::vector<std::span<Byte>> Spans(std::vector<Bytes>& parts) {
-  return {parts.begin(), parts.end()};
-}
-
-std::vector<Bytes> PartsFor(const Scheme& scheme, uint64_t rows, uint64_t cols, RowRange range) {
-  std::vector<Bytes> parts;
-  for (size_t i = 0; i < scheme.Parts(rows, cols).size(); ++i) {
-    parts.emplace_back(scheme.PartBytes(i, rows, cols, range).size());
-  }
-  return parts;
-}
-
-template <class T>
-T At(const Bytes& bytes, uint64_t i) {
-  T value;
-  std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-  return value;
-}
 
 // A stored matrix of random bytes; scales are ordinary numbers, or the decoding would be all NaN.
 std::vector<Bytes> RandomStored(const Scheme& scheme, uint64_t rows, uint64_t cols,

@@ -1,0 +1,46 @@
+#include <memory>
+
+#include "cli/commands.h"
+#include "quant/registry.h"
+
+namespace tessera::cli {
+namespace {
+
+struct SchemesOptions {};
+
+Result<Outcome> RunSchemes(const SchemesOptions&, Terminal& terminal) {
+  if (terminal.json) {
+    SortedJson schemes = SortedJson::array();
+    for (const SchemeRow& row : Schemes()) {
+      schemes.push_back({{"name", row.name},
+                         {"on_disk", row.on_disk},
+                         {"engines", row.engines},
+                         {"modules", Name(row.modules)},
+                         {"rest", row.rest_stays_fp8 ? "fp8" : "bf16"},
+                         {"needs_input_scale", row.needs_input_scale}});
+    }
+    terminal.PrintJson({{"schemes", std::move(schemes)}});
+    return Outcome::kDone;
+  }
+  std::vector<TableRow> rows;
+  for (const SchemeRow& row : Schemes()) {
+    rows.push_back({std::string(row.name), std::string(Name(row.modules)),
+                    row.rest_stays_fp8 ? "FP8" : "BF16", std::string(row.engines),
+                    std::string(row.on_disk)});
+  }
+  terminal.PrintTable({"scheme", "modules", "other linears", "engines", "on disk"}, rows,
+                      std::vector<Align>(5, Align::kLeft));
+  return Outcome::kDone;
+}
+
+}  // namespace
+
+void AddSchemes(CLI::App& app, Session& session) {
+  CLI::App& verb = AddVerb(app, session, "schemes", "List the ways to requantize",
+                           "A row a scheme: which modules it quantizes by default, what becomes of "
+                           "the other linears,\n"
+                           "which engines load it, and what is on disk.");
+  SetAction(verb, session, std::make_shared<SchemesOptions>(), RunSchemes);
+}
+
+}  // namespace tessera::cli

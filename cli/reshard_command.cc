@@ -19,6 +19,9 @@ Result<Outcome> RunReshard(const ReshardOptions& typed, Terminal& terminal) {
                     .Next("--mp N cuts for N ranks; --shard-size 5GB repacks a checkpoint; --names "
                           "hf puts ranks together"));
   }
+  if (request.reblock && (request.mp == 0 || options.names == "hf")) {
+    return Fail(ErrorCode::kUsage, "--reblock goes with --mp");
+  }
   request.ranks = options.ranks;
   std::ranges::sort(request.ranks);
   const auto repeated = std::ranges::unique(request.ranks);
@@ -50,6 +53,8 @@ void AddReshard(CLI::App& app, Session& session) {
   options->verb = "reshard";
   AddConversionOptions(verb, *options);
   verb.add_option("--rank", options->ranks, "With --mp: write only these ranks")->delimiter(',');
+  verb.add_flag("--reblock", options->request.reblock,
+                "With --mp: share or requantize FP8 blocks that ranks would cut");
   SetAction(verb, session, std::move(options), RunReshard);
 }
 

@@ -14,6 +14,7 @@
 #include "convert/output_layout.h"
 #include "convert/quantized_config.h"
 #include "convert/rank_layout.h"
+#include "convert/reblock.h"
 #include "convert/source.h"
 #include "formats/demo_config.h"
 #include "formats/json.h"
@@ -25,6 +26,9 @@ namespace {
 
 // A row of a matrix longer than this is not worth cutting tiles by.
 constexpr uint64_t kMaxCopiedRow = kTileBytes / 8;
+
+// The one block size of DeepSeek's demo, whose config has no field for another.
+constexpr uint32_t kDemoBlock = 128;
 
 // Of a checkpoint put together from ranks, as large releases are cut.
 constexpr uint64_t kJoinedShardSize = 5'000'000'000;
@@ -150,6 +154,18 @@ class Planner {
   Result<void> CheckRanks() {
     for (uint32_t rank = 0; rank < request_.mp; ++rank) ranks_.push_back(rank);
     if (!request_.ranks.empty()) ranks_ = request_.ranks;
+    if (request_.reblock) {
+      TESSERA_ASSIGN(plan_.schemes, Reblock(decisions_, source_.quant, request_.mp));
+    }
+    const QuantArgs& stored = source_.quant;
+    if (stored.method == QuantMethod::kFp8Block && request_.to == CastTo::kStored &&
+        (stored.block_rows != kDemoBlock || stored.block_cols != kDemoBlock)) {
+      return Fail(Error(ErrorCode::kUnsupported, "DeepSeek's demo knows FP8 in blocks of 128 only")
+                      .In(source_.checkpoint->config_path().string())
+                      .Found("weight_block_size [" + std::to_string(stored.block_rows) + ", " +
+                             std::to_string(stored.block_cols) + "]")
+                      .Next("cast while cutting: --to bf16, or from plain weights --to fp8"));
+    }
     RankDegrees degrees(*source_.spec);
     for (const Decision& d : decisions_) {
       if (d.by == Action::kDropped) continue;
@@ -157,7 +173,7 @@ class Planner {
       if (main.shape().size() != 2) continue;
       std::optional<RankDegrees::Blocks> blocks;
       const bool stays_fp8 = d.to == nullptr && d.weight->parts.size() > 1;
-      if (stays_fp8 || d.by == Action::kQuantized) {
+      if (!request_.reblock && (stays_fp8 || d.by == Action::kQuantized)) {
         const QuantArgs& args = scales_ ? scales_->quant : source_.quant;
         blocks = {args.block_rows, args.block_cols};
       }
@@ -269,7 +285,10 @@ class Planner {
   // Where tiles may be cut, and how large they are.
   void SetBands(Step& step, const TensorRole& role) const {
     if (ranked() && CutOf(role) == Cut::kRows) {
-      for (const uint32_t rank : ranks_) step.bands.push_back(RowsOf(step, rank));
+      for (const uint32_t rank : ranks_) {
+        const RowRange rows = SliceOf(step, role, step.rows, rank);
+        if (step.bands.empty() || step.bands.back() != rows) step.bands.push_back(rows);
+      }
     } else {
       step.bands = {{0, step.rows}};
     }
@@ -286,9 +305,19 @@ class Planner {
     step.tile_rows = std::max<uint64_t>(1, kTileBytes / std::max<uint64_t>(1, bytes)) * quantum;
   }
 
-  RowRange RowsOf(const Step& step, uint32_t rank) const {
-    const uint64_t rows = step.rows / request_.mp;
-    return {rank * rows, (rank + 1) * rows};
+  // Which of `size` rows or columns a rank gets. Copied scales follow the blocks of their weight,
+  // of which several ranks may share one.
+  RowRange SliceOf(const Step& step, const TensorRole& role, uint64_t size, uint32_t rank) const {
+    if (step.is_copy() && role.part == Part::kScaleInv) {
+      TensorRole weight = role;
+      weight.part = Part::kWeight;
+      const Shape shape = *source_.spec->ShapeOf(weight);
+      return CutOf(role) == Cut::kRows
+                 ? BlocksOfSlice(shape[0], source_.quant.block_rows, rank, request_.mp)
+                 : BlocksOfSlice(shape[1], source_.quant.block_cols, rank, request_.mp);
+    }
+    const uint64_t slice = size / request_.mp;
+    return {rank * slice, (rank + 1) * slice};
   }
 
   // One tensor that a step fills, before it is cut for ranks.
@@ -329,12 +358,13 @@ class Planner {
       Shape shape = whole.shape();
       if (cut == Cut::kOwned && Owner(role) != rank) continue;
       if (cut == Cut::kRows) {
-        shape[0] /= request_.mp;
-        d.rows = RowsOf(step, rank);
+        d.rows = SliceOf(step, role, step.rows, rank);
+        shape[0] = step.is_copy() && shape[0] != 0 ? d.rows.size() : shape[0] / request_.mp;
       } else if (cut == Cut::kColumns) {
-        shape[1] /= request_.mp;
-        const uint64_t columns = row_bytes / request_.mp;
-        d.columns = {rank * columns, (rank + 1) * columns};
+        const RowRange columns = SliceOf(step, role, shape[1], rank);
+        const uint64_t bytes = shape[1] == 0 ? 0 : row_bytes / shape[1];
+        d.columns = {columns.begin * bytes, columns.end * bytes};
+        shape[1] = columns.size();
       }
       TESSERA_ASSIGN(TensorInfo info,
                      TensorInfo::Make(source_.spec->NameOf(role, NameStyle::kDeepSeek),
@@ -408,6 +438,7 @@ class Planner {
     }
     if (ranked()) {
       request.emplace_back("mp", std::to_string(request_.mp));
+      if (request_.reblock) request.emplace_back("reblock", "true");
       std::string ranks;
       for (const uint32_t rank : request_.ranks) {
         ranks += (ranks.empty() ? "" : ",") + std::to_string(rank);

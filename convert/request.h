@@ -59,6 +59,7 @@ struct Request {
   uint64_t shard_size = 0;  // 0: shards as in the source
   uint32_t mp = 0;          // 0: not cut; else model-parallel ranks as DeepSeek's demo loads them
   std::vector<uint32_t> ranks;  // with mp: only these, rising; empty: all
+  bool reblock = false;         // with mp: cut FP8 beyond its blocks
   bool no_index = false;        // accept several shards without an index
   bool sha256 = false;          // whole-file SHA-256 in the manifest
   bool force = false;           // replace an output that tessera wrote

@@ -132,6 +132,17 @@ std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args);
 // compressed-tensors FP8 by channel: a block is a row, ".weight_scale" [rows, 1].
 std::unique_ptr<Scheme> MakeFp8ChannelScheme(Dtype scale = Dtype::kF32);
 
+// Block FP8 as model-parallel ranks store it: equal slices of rows or of columns, each with blocks
+// that begin at its own edge. The scales of all slices stand beside each other, so that cutting
+// every part into as many pieces gives each rank its own. Encodes rows of one slice at a time;
+// cannot decode.
+struct SlicedFp8Args {
+  Fp8BlockArgs block;
+  uint32_t slices = 1;  // divides the side that is cut
+  bool by_rows = true;
+};
+std::unique_ptr<Scheme> MakeSlicedFp8Scheme(const SlicedFp8Args& args);
+
 // Rows from one scheme to another in one go: a fused kernel where there is one (block FP8 to BF16,
 // F16, F32; plain to plain), else through F32 scratch in cache. Same bits either way. `range`
 // begins at a multiple of to's quantum.

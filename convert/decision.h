@@ -6,10 +6,10 @@
 #include <string_view>
 
 #include "convert/request.h"
-#include "convert/source.h"
 #include "formats/manifest.h"
 #include "formats/result.h"
 #include "quant/scheme.h"
+#include "quant/source.h"
 
 namespace tessera {
 

@@ -9,10 +9,10 @@
 #include "convert/decision.h"
 #include "convert/output_layout.h"
 #include "convert/rank_layout.h"
-#include "convert/source.h"
 #include "formats/demo_config.h"
 #include "formats/json.h"
 #include "formats/rank_cut.h"
+#include "quant/source.h"
 
 namespace tessera {
 namespace {

@@ -1,4 +1,4 @@
-#include "convert/source.h"
+#include "quant/source.h"
 
 #include <algorithm>
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "quant/reference_decode.h"
+
 namespace tessera {
 namespace {
 
@@ -10,16 +12,30 @@ constexpr uint64_t kReadBytes = uint64_t{4} << 20;
 
 }  // namespace
 
-Result<void> WeightReader::DecodeRows(RowRange range, float* out) {
-  const Scheme& scheme = *weight_->scheme;
+Result<LoadedParts> LoadParts(const Checkpoint& checkpoint, const StoredWeight& weight) {
+  LoadedParts loaded;
+  for (const TensorExtent* part : weight.parts) {
+    TESSERA_TRY(checkpoint.ReadBytes(*part, 0, loaded.emplace_back(part->info.bytes())));
+  }
+  return loaded;
+}
+
+Result<std::vector<std::span<const std::byte>>> WeightReader::PartsOf(RowRange range) {
   std::vector<ByteRange> wanted;
   uint64_t total = 0;
   for (size_t i = 0; i < weight_->parts.size(); ++i) {
-    wanted.push_back(scheme.PartBytes(i, rows(), cols(), range));
+    wanted.push_back(weight_->scheme->PartBytes(i, rows(), cols(), range));
     total += wanted.back().size();
   }
-  if (bytes_.size() < total) bytes_.resize(total);
   std::vector<std::span<const std::byte>> parts;
+  if (options_.loaded != nullptr) {
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const std::span<const std::byte> part = (*options_.loaded)[i];
+      parts.push_back(part.subspan(wanted[i].begin, wanted[i].size()));
+    }
+    return parts;
+  }
+  if (bytes_.size() < total) bytes_.resize(total);
   std::span<std::byte> free = bytes_;
   for (size_t i = 0; i < wanted.size(); ++i) {
     const auto part = free.first(wanted[i].size());
@@ -27,8 +43,16 @@ Result<void> WeightReader::DecodeRows(RowRange range, float* out) {
     TESSERA_TRY(checkpoint_->ReadBytes(*weight_->parts[i], wanted[i].begin, part));
     parts.push_back(part);
   }
+  return parts;
+}
+
+Result<void> WeightReader::DecodeRows(RowRange range, float* out) {
+  TESSERA_ASSIGN(const auto parts, PartsOf(range));
+  if (options_.decoder == Decoder::kReference) {
+    return DecodeRowsByReference(*weight_, parts, range, out);
+  }
   ValueStats stats;
-  scheme.DecodeRows(parts, rows(), cols(), range, out, stats);
+  weight_->scheme->DecodeRows(parts, rows(), cols(), range, out, stats);
   return {};
 }
 

@@ -6,6 +6,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddInspect(app, session);
   AddCast(app, session);
   AddReshard(app, session);
+  AddForward(app, session);
   AddVerify(app, session);
   AddSynth(app, session);
   AddVersion(app, session);

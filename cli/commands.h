@@ -7,6 +7,7 @@ namespace tessera::cli {
 
 void AddInspect(CLI::App& app, Session& session);
 void AddCast(CLI::App& app, Session& session);
+void AddForward(CLI::App& app, Session& session);
 void AddReshard(CLI::App& app, Session& session);
 void AddSynth(CLI::App& app, Session& session);
 void AddVerify(CLI::App& app, Session& session);

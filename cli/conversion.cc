@@ -17,12 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-uint64_t PeakMemory() {
-  struct rusage usage;
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
-}
-
 SortedJson LedgerJson(const Ledger& ledger) {
   SortedJson json = SortedJson::object();
   for (size_t i = 0; i < kActions; ++i) {
@@ -210,6 +204,12 @@ Result<MtpMode> ParseMtp(const std::string& text) {
 }
 
 }  // namespace
+
+uint64_t PeakMemory() {
+  struct rusage usage;
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
 
 Result<uint64_t> ParseBytes(const std::string& option, const std::string& text) {
   struct Unit {

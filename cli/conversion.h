@@ -31,4 +31,7 @@ Result<Outcome> RunConversion(const ConversionOptions& options, Terminal& termin
 // "5GB", "256MiB", "1000": decimal and binary units; kUsage naming `option` otherwise.
 Result<uint64_t> ParseBytes(const std::string& option, const std::string& text);
 
+// The process's largest resident size so far, in bytes.
+uint64_t PeakMemory();
+
 }  // namespace tessera::cli

@@ -1,6 +1,6 @@
 # Targets for what ships a pkg-config file everywhere and a CMake package only in places. Installed
 # too: the exported libraries name these targets.
-foreach(pair IN ITEMS tessera_xxhash=libxxhash tessera_highway=libhwy)
+foreach(pair IN ITEMS tessera_xxhash=libxxhash tessera_highway=libhwy tessera_openblas=openblas)
   string(REPLACE "=" ";" pair ${pair})
   list(GET pair 0 target)
   list(GET pair 1 module)

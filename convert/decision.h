@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "convert/request.h"
-#include "convert/source.h"
 #include "formats/manifest.h"
 #include "formats/result.h"
 #include "quant/int_scheme.h"
 #include "quant/module_set.h"
 #include "quant/scheme.h"
+#include "quant/source.h"
 
 namespace tessera {
 

@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "convert/source.h"
 #include "formats/checkpoint.h"
 #include "formats/result.h"
+#include "quant/source.h"
 
 namespace tessera {
 

@@ -9,8 +9,8 @@
 #include "convert/output_layout.h"
 #include "convert/plan.h"
 #include "convert/request.h"
-#include "convert/source.h"
 #include "formats/result.h"
+#include "quant/source.h"
 
 namespace tessera {
 

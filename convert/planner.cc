@@ -15,11 +15,11 @@
 #include "convert/quantized_config.h"
 #include "convert/rank_layout.h"
 #include "convert/reblock.h"
-#include "convert/source.h"
 #include "formats/demo_config.h"
 #include "formats/json.h"
 #include "formats/rank_cut.h"
 #include "formats/shard_name.h"
+#include "quant/source.h"
 
 namespace tessera {
 namespace {

@@ -12,8 +12,8 @@
 #include "convert/engines/engine.h"
 #include "convert/plan.h"
 #include "convert/request.h"
-#include "convert/source.h"
 #include "formats/result.h"
+#include "quant/source.h"
 
 namespace tessera {
 

@@ -12,6 +12,8 @@ class Fp8BlockScheme final : public Scheme {
  public:
   explicit Fp8BlockScheme(const Fp8BlockArgs& args);
 
+  const Fp8BlockArgs& args() const { return args_; }
+
   std::string_view name() const override { return args_.name; }
   std::vector<PartSpec> Parts(uint64_t rows, uint64_t cols) const override;
   uint64_t row_quantum() const override { return args_.block_rows; }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "quant/contradiction.h"
+#include "quant/reference_decode.h"
 
 namespace tessera {
 namespace {
@@ -13,7 +14,15 @@ constexpr uint64_t kReadBytes = uint64_t{4} << 20;
 
 }  // namespace
 
-Result<void> WeightReader::ReadParts(RowRange range) {
+Result<LoadedParts> LoadParts(const Checkpoint& checkpoint, const StoredWeight& weight) {
+  LoadedParts loaded;
+  for (const TensorExtent* part : weight.parts) {
+    TESSERA_TRY(checkpoint.ReadBytes(*part, 0, loaded.emplace_back(part->info.bytes())));
+  }
+  return loaded;
+}
+
+Result<void> WeightReader::FindParts(RowRange range) {
   const Scheme& scheme = *weight_->scheme;
   if (scheme.is_whole() && !parts_.empty()) return {};
   std::vector<ByteRange> wanted;
@@ -22,11 +31,16 @@ Result<void> WeightReader::ReadParts(RowRange range) {
     wanted.push_back(scheme.PartBytes(i, rows(), cols(), range));
     total += wanted.back().size();
   }
-  if (bytes_.size() < total) bytes_.resize(total);
-  std::vector<std::span<const std::byte>> parts;
   parts_.clear();
+  std::vector<std::span<const std::byte>> parts;
+  if (options_.loaded == nullptr && bytes_.size() < total) bytes_.resize(total);
   std::span<std::byte> free = bytes_;
   for (size_t i = 0; i < wanted.size(); ++i) {
+    if (options_.loaded != nullptr) {
+      const std::span<const std::byte> part = (*options_.loaded)[i];
+      parts.push_back(part.subspan(wanted[i].begin, wanted[i].size()));
+      continue;
+    }
     const auto part = free.first(wanted[i].size());
     free = free.subspan(part.size());
     TESSERA_TRY(checkpoint_->ReadBytes(*weight_->parts[i], wanted[i].begin, part));
@@ -37,7 +51,10 @@ Result<void> WeightReader::ReadParts(RowRange range) {
 }
 
 Result<void> WeightReader::DecodeRows(RowRange range, float* out) {
-  TESSERA_TRY(ReadParts(range));
+  TESSERA_TRY(FindParts(range));
+  if (options_.decoder == Decoder::kReference) {
+    return DecodeRowsByReference(*weight_, parts_, range, out);
+  }
   ValueStats stats;
   weight_->scheme->DecodeRows(parts_, rows(), cols(), range, out, stats);
   if (stats.wrong_constants == 0) return {};

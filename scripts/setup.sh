@@ -3,8 +3,8 @@
 # Without root and without a password-less sudo it changes nothing, prints the one command and fails.
 set -eu
 
-packages="g++ cmake ninja-build pkg-config libhwy-dev libtbb-dev libzstd-dev libxxhash-dev
-  nlohmann-json3-dev libcli11-dev libssl-dev libgtest-dev libbenchmark-dev
+packages="g++ cmake ninja-build pkg-config libhwy-dev libtbb-dev libopenblas-dev libzstd-dev
+  libxxhash-dev nlohmann-json3-dev libcli11-dev libssl-dev libgtest-dev libbenchmark-dev
   python3 python3-venv strace"
 
 if ! command -v apt-get >/dev/null; then

@@ -24,6 +24,7 @@ PROJECT_FOLDERS = {*LIBRARIES, "cli", "tests", "bench", "docs"}
 CONFINED = [
     (re.compile(r"hwy/"), "Highway", re.compile(r"quant/kernels/")),
     (re.compile(r"(?:oneapi/)?tbb[./]"), "oneTBB", re.compile(r"(?:convert|verify)/")),
+    (re.compile(r"(?:.*/)?(?:cblas|f77blas|openblas)[^/]*\.h$"), "BLAS", re.compile(r"verify/")),
     (re.compile(r"CLI/|CLI11"), "CLI11", re.compile(r"cli/")),
     (re.compile(r"mpi\.h$"), "MPI", re.compile(r"cli/")),
     (re.compile(r"nlohmann/"), "nlohmann-json", re.compile(r"formats/json\.(?:h|cc)$|cli/")),

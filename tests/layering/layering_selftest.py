@@ -27,6 +27,8 @@ VIOLATIONS = [
     ("bench/planted.cc", '#include "hwy/highway.h"\n', "Highway"),
     ("quant/planted.cc", "#include <tbb/parallel_for.h>\n", "oneTBB"),
     ("formats/planted.cc", "#include <oneapi/tbb/task_group.h>\n", "oneTBB"),
+    ("convert/planted.cc", "#include <cblas.h>\n", "BLAS"),
+    ("bench/planted.cc", "#include <openblas/cblas.h>\n", "BLAS"),
     ("convert/planted.cc", "#include <CLI/CLI.hpp>\n", "CLI11"),
     ("convert/planted.cc", "#include <mpi.h>\n", "MPI"),
     ("quant/planted.cc", "#include <nlohmann/json.hpp>\n", "nlohmann"),

@@ -1,4 +1,4 @@
-#include "convert/source.h"
+#include "quant/source.h"
 
 namespace tessera {
 

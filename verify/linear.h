@@ -1,0 +1,45 @@
+// One linear layer of a forward pass, its weight streamed in panels of rows.
+#pragma once
+
+#include <functional>
+
+#include "formats/model_spec.h"
+#include "verify/arithmetic.h"
+#include "verify/forward_config.h"
+#include "verify/matrix.h"
+#include "verify/model_weights.h"
+#include "verify/parallel.h"
+
+namespace tessera {
+
+// Sees the input [tokens, in] of every linear before it is used: of a routed expert only the tokens
+// that go there. Called once a linear, for different experts at the same time.
+using LinearObserver = std::function<void(const TensorRole& weight, ConstMatrix input)>;
+
+// What the parts of a forward pass share. Borrows all of it.
+struct ForwardContext {
+  const ModelSpec& spec;
+  const ForwardConfig& config;
+  Arithmetic arithmetic;
+  const ModelWeights& weights;
+  const Threads& threads;
+  const LinearObserver& observer;  // may be empty
+};
+
+// y = x W^T. Only panels of W are in memory as F32: about kPanelValues values, of 128 to
+// kMaxPanelRows rows, a thread.
+inline constexpr uint64_t kPanelValues = uint64_t{1} << 21;
+inline constexpr uint64_t kMaxPanelRows = 512;
+uint64_t PanelRows(uint64_t cols);
+Result<void> ApplyLinear(const ForwardContext& context, const TensorRole& weight, ConstMatrix x,
+                         MatrixView<float> y);
+
+// The same into a new matrix.
+Result<Matrix<float>> Linear(const ForwardContext& context, const TensorRole& weight,
+                             ConstMatrix x);
+
+// Normalises every row of x, which `out` may be, with the weight of `norm`.
+Result<void> ApplyRmsNorm(const ForwardContext& context, const TensorRole& norm, double eps,
+                          ConstMatrix x, MatrixView<float> out);
+
+}  // namespace tessera

@@ -7,6 +7,8 @@
 namespace tessera::cli {
 namespace {
 
+constexpr float kLeastScale = 1e-30f, kMostScale = 1e30f;
+
 struct QuantizeOptions : ConversionOptions {
   std::string scheme, search, engine;
   bool experts_only = false, all_linears = false;
@@ -45,6 +47,18 @@ Result<Outcome> RunQuantize(const QuantizeOptions& typed, Terminal& terminal) {
   }
   if (options.experts_only) quantize.reach = Reach::kExpertsOnly;
   if (options.all_linears) quantize.reach = Reach::kAllLinears;
+  if (quantize.input_scale &&
+      (*quantize.input_scale < kLeastScale || *quantize.input_scale > kMostScale)) {
+    return Fail(Error(ErrorCode::kUsage, "--input-scale: not a scale of activations")
+                    .Expected("1e-30 to 1e30"));
+  }
+  if (quantize.input_scale && quantize.calibration) {
+    return Fail(ErrorCode::kUsage, "--input-scale and --calibration exclude each other");
+  }
+  if (!quantize.scheme->needs_input_scale && (quantize.input_scale || quantize.calibration)) {
+    return Fail(Error(ErrorCode::kUsage, options.scheme + " stores no scale of activations")
+                    .Next("leave out --input-scale and --calibration"));
+  }
   options.request.quantize = std::move(quantize);
   return RunConversion(options, terminal);
 }

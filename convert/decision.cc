@@ -41,6 +41,9 @@ Result<void> Decider::MakeTargets() {
   const QuantizeRequest& quantize = *request_->quantize;
   TESSERA_TRY(CheckQuantize());
   if (quantize.scheme->repacks) return {};  // one a format met
+  if (quantize.calibration) {
+    TESSERA_ASSIGN(calibration_, Calibration::Read(*quantize.calibration));
+  }
   targets_.push_back(quantize.scheme->make(
       {.search = quantize.search, .input_scale = quantize.input_scale, .like = {}}));
   if (quantize.scheme->rest_stays_fp8) targets_.push_back(MakeFp8BlockScheme({}));
@@ -197,6 +200,12 @@ Result<void> Decider::CheckQuantize() const {
                           scheme)
                     .Next("leave out --mp; for FP8 use: tessera cast --to fp8 --mp N"));
   }
+  const bool is_block_fp8 = source_->quant.method == QuantMethod::kFp8Block;
+  if (is_block_fp8 && scheme == (source_->quant.ue8m0 ? "fp8-block-ue8m0" : "fp8-block")) {
+    return Fail(Error(ErrorCode::kUnsupported, "this checkpoint is " + scheme + " already")
+                    .In(source_->checkpoint->dir().string())
+                    .Next("tessera reshard --shard-size repacks it as it is"));
+  }
   if (quantize.scheme->needs_input_scale && !quantize.input_scale && !quantize.calibration) {
     return Fail(
         Error(ErrorCode::kUsage, scheme + " stores the scale of activations, and none is given")
@@ -215,6 +224,38 @@ bool Decider::IsReached(const TensorRole& role, const std::string& name) const {
   });
 }
 
+// Gate and up see the same activations; loaders refuse scales that differ.
+Result<float> Decider::InputScale(const TensorRole& role) const {
+  constexpr float kE4m3Max = 448;
+  std::vector<Module> sharing = {role.module};
+  if (role.module != Module::kDownProj) sharing = {Module::kGateProj, Module::kUpProj};
+  float amax = 0;
+  for (const Module module : sharing) {
+    TensorRole sibling = role;
+    sibling.module = module;
+    std::string name = source_->spec->NameOf(sibling);
+    name.resize(name.rfind('.'));
+    const std::optional<float> found = calibration_->InputAmax(name);
+    if (!found) {
+      return Fail(Error(ErrorCode::kBadCalibration, "no activations of a linear were measured")
+                      .In(request_->quantize->calibration->string())
+                      .Of(name)
+                      .Next("calibrate on more text, so that every expert is used"));
+    }
+    amax = std::max(amax, *found);
+  }
+  return amax / kE4m3Max;
+}
+
+const Scheme* Decider::TargetWith(float input_scale) {
+  const auto known =
+      std::ranges::find(scaled_, input_scale, &std::pair<float, const Scheme*>::first);
+  if (known != scaled_.end()) return known->second;
+  targets_.push_back(request_->quantize->scheme->make(
+      {.search = request_->quantize->search, .input_scale = input_scale, .like = {}}));
+  return scaled_.emplace_back(input_scale, targets_.back().get()).second;
+}
+
 Result<void> Decider::DecideQuantize(Decision& decision) {
   const StoredWeight& weight = *decision.weight;
   const TensorInfo& info = weight.parts[0]->info;
@@ -231,6 +272,10 @@ Result<void> Decider::DecideQuantize(Decision& decision) {
     }
   } else if (IsReached(decision.role, source_->spec->NameOf(decision.role))) {
     decision.to = targets_[0].get();
+    if (calibration_) {
+      TESSERA_ASSIGN(const float scale, InputScale(decision.role));
+      decision.to = TargetWith(scale);
+    }
     decision.by = Action::kQuantized;
     decision.in_scheme = true;
     Result<void> accepted = decision.to->Accepts(weight.rows, weight.cols);

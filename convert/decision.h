@@ -11,6 +11,7 @@
 #include "convert/request.h"
 #include "formats/manifest.h"
 #include "formats/result.h"
+#include "quant/calibration.h"
 #include "quant/int_scheme.h"
 #include "quant/module_set.h"
 #include "quant/scheme.h"
@@ -37,6 +38,7 @@ class Decider {
 
   Result<Decision> Decide(const StoredWeight& weight);
 
+  const std::optional<Calibration>& calibration() const { return calibration_; }
   // The schemes of quantized weights met so far; none unless the request quantizes.
   const std::vector<std::shared_ptr<const Scheme>>& targets() const { return targets_; }
 
@@ -51,14 +53,18 @@ class Decider {
   Result<void> DecideQuantize(Decision& decision);
   Result<void> DecideRepack(Decision& decision, const IntScheme& from);
   bool IsReached(const TensorRole& role, const std::string& name) const;
+  Result<float> InputScale(const TensorRole& role) const;
+  const Scheme* TargetWith(float input_scale);
 
   const Request* request_;
   const Source* source_;
   const Source* scales_;
   std::vector<std::shared_ptr<const Scheme>> targets_;
   std::vector<std::pair<IntFormat, const IntScheme*>> repacked_;  // among targets_
-  ModuleSet modules_{};                                           // that a requantization reaches
-  std::vector<std::regex> ignored_;                               // modules that it does not
+  std::vector<std::pair<float, const Scheme*>> scaled_;           // likewise, by input scale
+  std::optional<Calibration> calibration_;
+  ModuleSet modules_{};              // that a requantization reaches
+  std::vector<std::regex> ignored_;  // modules that it does not
 };
 
 // The plain type that weights are cast to; BF16 where the request names none.

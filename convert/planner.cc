@@ -1,6 +1,7 @@
 #include "convert/planner.h"
 
 #include <algorithm>
+#include <charconv>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -127,6 +128,7 @@ class Planner {
       TESSERA_ASSIGN(plan_.mtp_copies, DropMtpDuplicates(plan_.sources, decisions_, check_));
     }
     plan_.schemes = decider.targets();
+    if (decider.calibration()) calibration_ = ToHex(decider.calibration()->digest());
     const std::vector<std::pair<TensorRole, size_t>> released = ReleasedOrder();
     std::ranges::sort(decisions_, {}, [&](const Decision& d) {
       const TensorExtent& main = *d.weight->parts[0];
@@ -277,6 +279,11 @@ class Planner {
 
   // "X.weight" with the suffix of one of the tensors it is stored as.
   std::string PartName(const TensorRole& weight, std::string_view suffix) const {
+    if (suffix == ".input_scale") {
+      TensorRole role = weight;
+      role.part = Part::kInputScale;
+      return source_.spec->NameOf(role);
+    }
     std::string name = source_.spec->NameOf(weight);
     if (suffix != ".weight") name.replace(name.rfind('.'), std::string::npos, suffix);
     return name;
@@ -471,8 +478,11 @@ class Planner {
     for (const std::string& expression : quantize.ignore) ignore += QuoteJson(expression);
     if (!ignore.empty()) request.emplace_back("ignore", ignore);
     if (quantize.input_scale) {
-      request.emplace_back("input_scale", QuoteJson(std::to_string(*quantize.input_scale)));
+      char text[32];
+      const auto end = std::to_chars(text, text + sizeof text, *quantize.input_scale).ptr;
+      request.emplace_back("input_scale", std::string(text, end));
     }
+    if (!calibration_.empty()) request.emplace_back("calibration", calibration_);
   }
 
   // The demo reads its own config and a tokenizer; a Hugging Face folder keeps everything.
@@ -533,6 +543,7 @@ class Planner {
   Source source_;
   std::optional<Source> scales_;
   std::vector<Decision> decisions_;
+  std::string calibration_;                  // digest
   SchemeInUse scheme_;                       // of a requantization
   std::vector<Shard> shards_;                // of all inputs
   std::vector<uint32_t> first_shard_ = {0};  // by input, where its shards begin

@@ -81,6 +81,7 @@ constexpr Row kTable[] = {
     {ErrorCode::kDamagedJournal, "damaged-journal", kConflict},
     {ErrorCode::kMemoryBudget, "memory-budget", kMemory},
     {ErrorCode::kBadManifest, "bad-manifest", kInput},
+    {ErrorCode::kBadCalibration, "bad-calibration", kInput},
     {ErrorCode::kDigestMismatch, "digest-mismatch", kNegative},
 };
 

@@ -102,6 +102,7 @@ enum class ErrorCode : uint8_t {
   kMemoryBudget,
   // Checking.
   kBadManifest,
+  kBadCalibration,
   kDigestMismatch,
 };
 

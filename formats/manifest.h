@@ -82,8 +82,8 @@ struct ManifestTensor {
   Digest digest;            // over the tiles' digests in order
   std::vector<std::string> from;
   Action by{};
-  uint64_t nan_codes = 0;                // FP8 NaN codes met; written only when not zero
-  std::optional<TensorQuality> quality;  // of a weight quantized to integers
+  uint64_t nan_codes = 0;                     // FP8 NaN codes met; written only when not zero
+  std::optional<TensorQuality> quality = {};  // of a weight quantized to integers
 };
 
 struct Manifest {

@@ -49,7 +49,7 @@ struct ValueStats {
   uint64_t not_finite = 0;       // NaN or infinity that the target cannot hold (FP8, INT)
   uint64_t wrong_constants = 0;  // constant parts of the source that say something else
   uint64_t lossy_scales = 0;     // scales that a repacking target's type does not hold
-  IntQuality quality;            // of rows encoded as integers
+  IntQuality quality = {};       // of rows encoded as integers
 
   ValueStats& operator+=(const ValueStats& other) {
     nan_codes += other.nan_codes;

@@ -242,6 +242,7 @@ Result<InspectReport> InspectForEngine(const fs::path& path, const EngineProfile
   TESSERA_ASSIGN(Verdict verdict, JudgeCheckpoint(engine, *report.checkpoint, options));
   // What tessera itself could not decode is no fault here.
   inspection.ReadConfig();
+  inspection.CheckContents();
   AddUp(report, inspection.storage);
   report.findings = std::move(verdict.findings);
   report.judged_for->quantization = std::move(verdict.quantization);

@@ -18,6 +18,7 @@ struct WeightArgs {
 };
 
 Result<std::string> StrategyOf(const ConfigFields& weights) {
+  TESSERA_TRY(weights.OneOf("strategy", {"group", "channel", "block"}));
   TESSERA_ASSIGN(const std::optional<std::string> strategy, weights.Text("strategy"));
   if (strategy) return *strategy;
   // Left out, it follows from the group size, as in the package itself.

@@ -1,26 +1,12 @@
 #include "verify/compared_checkpoint.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "formats/json.h"
 #include "quant/quant_args.h"
 
 namespace tessera {
-namespace {
-
-constexpr std::string_view kPlainSuffix = ".weight";
-
-std::string LogicalName(const StoredWeight& weight) {
-  const std::string& name = weight.parts[0]->info.name();
-  if (weight.scheme == nullptr) return name;
-  const std::string suffix = weight.scheme->Parts(weight.rows, weight.cols)[0].suffix;
-  if (!name.ends_with(suffix)) return name;
-  return name.substr(0, name.size() - suffix.size()) + std::string(kPlainSuffix);
-}
-
-}  // namespace
 
 Result<ComparedCheckpoint> ComparedCheckpoint::Open(const std::filesystem::path& path) {
   TESSERA_ASSIGN(Checkpoint checkpoint, Checkpoint::Open(path));
@@ -28,14 +14,13 @@ Result<ComparedCheckpoint> ComparedCheckpoint::Open(const std::filesystem::path&
   const std::string file = checkpoint.config_path().string();
   Result<Json> config = ParseJson(*checkpoint.config_text());
   if (!config) return Fail(std::move(config).error().Within(file));
-  Result<QuantArgs> args = QuantArgs::FromConfig(*config);
+  Result<QuantArgs> args = QuantArgs::Of(checkpoint, *config);
   if (!args) return Fail(std::move(args).error().Within(file));
-  TESSERA_ASSIGN(StorageMap storage, StorageMap::Of(checkpoint, *args));
+  TESSERA_ASSIGN(StorageMap storage, StorageMap::Of(checkpoint, *args, &spec));
   std::vector<LogicalTensor> tensors;
   for (const StoredWeight& weight : storage.weights()) {
-    tensors.push_back({LogicalName(weight), &weight});
+    tensors.push_back({weight.name, &weight});
   }
-  std::ranges::sort(tensors, {}, &LogicalTensor::name);
   return ComparedCheckpoint{.checkpoint = std::move(checkpoint),
                             .storage = std::move(storage),
                             .spec = std::move(spec),

@@ -42,6 +42,9 @@ Reason ReasonFor(const ModelSpec& spec, const std::string& name, const Holdings&
   if (!spec.IsMtp(*role) && !other.main && other.mtp) {
     return {"main-model", "the main model", true};
   }
+  if (role->part == Part::kInputScale) {
+    return {"input-scale", "scales of activations, which go with INT4 experts", true};
+  }
   if (role->part == Part::kBuffer) return {"stray-buffer", "buffers that loaders compute", true};
   if (spec.IsOptional(*role)) {
     return spec.IsMtp(*role)

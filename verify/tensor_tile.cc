@@ -64,6 +64,10 @@ TilePair::TilePair(const StoredWeight& a_weight, const StoredWeight& b_weight)
     return;
   }
   rows = a->rows;
+  if (a->scheme->is_whole() || b->scheme->is_whole()) {
+    tile_rows = std::max<uint64_t>(1, rows);
+    return;
+  }
   const uint64_t quantum = std::lcm(a->scheme->row_quantum(), b->scheme->row_quantum());
   const uint64_t quantum_bytes = Bytes({0, std::min(quantum, rows)});
   tile_rows = quantum * std::max<uint64_t>(1, kTileBytes / std::max<uint64_t>(1, quantum_bytes));
@@ -116,8 +120,8 @@ bool TileComparer::BytesAreEqual(size_t from) const {
 void TileComparer::DecodeBoth(const TilePair& pair, RowRange tile, RowRange chunk) {
   const auto decode = [&](const StoredWeight& weight, const ConstParts& parts, float* out) {
     ValueStats unused;
-    const ConstParts within =
-        PartSpansWithin<const std::byte>(*weight.scheme, parts, weight.rows, weight.cols, tile, chunk);
+    const ConstParts within = PartSpansWithin<const std::byte>(*weight.scheme, parts, weight.rows,
+                                                               weight.cols, tile, chunk);
     weight.scheme->DecodeRows(within, weight.rows, weight.cols, chunk, out, unused);
   };
   values_a_.resize(chunk.size() * pair.a->cols);

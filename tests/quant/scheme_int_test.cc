@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "quant/nibbles.h"
 #include "tests/quant/same_bits.h"
 
 namespace tessera {
@@ -95,24 +94,6 @@ TEST(CtPackedScheme, AShorterLastGroupIsRefusedNamingWhatFits) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
   EXPECT_EQ(refused.error().next(), "What fits: groups of 32, or one scale a row.");
-}
-
-TEST(Nibbles, EveryPairGoesThereAndBackUnderEitherSign) {
-  for (int low = -8; low < 8; ++low) {
-    for (int high = -8; high < 8; ++high) {
-      for (const NibbleSign sign : {NibbleSign::kTwosComplement, NibbleSign::kOffset8}) {
-        const int8_t codes[] = {static_cast<int8_t>(low), static_cast<int8_t>(high)};
-        std::byte packed;
-        PackNibbles(codes, 2, sign, &packed);
-        const int add = sign == NibbleSign::kOffset8 ? 8 : 0;
-        EXPECT_EQ(std::to_integer<int>(packed), ((low + add) & 15) | ((high + add) & 15) << 4);
-        int8_t back[2];
-        UnpackNibbles(&packed, 2, sign, back);
-        EXPECT_EQ(back[0], low);
-        EXPECT_EQ(back[1], high);
-      }
-    }
-  }
 }
 
 TEST(Int8Scheme, CodesAndScalesLieAsTheyAre) {

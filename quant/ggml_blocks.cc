@@ -46,11 +46,10 @@ void UnpackNibbleGroups(const uint8_t* packed, uint8_t* codes) {
 // Bit kBit of 256 codes: code j in byte j % 32, bit j / 32.
 template <int kBit>
 void PackBitPlane(const uint8_t* codes, uint8_t* packed) {
-  std::memset(packed, 0, 32);
-  for (size_t group = 0; group < 8; ++group) {
-    for (size_t i = 0; i < 32; ++i) {
-      packed[i] = Byte(packed[i] | (codes[32 * group + i] >> kBit & 1) << group);
-    }
+  for (size_t i = 0; i < 32; ++i) {
+    int bits = 0;
+    for (size_t group = 0; group < 8; ++group) bits |= (codes[32 * group + i] >> kBit & 1) << group;
+    packed[i] = Byte(bits);
   }
 }
 

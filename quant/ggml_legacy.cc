@@ -23,30 +23,38 @@ struct Batch {
   uint8_t codes[kGgmlBatch];
 };
 
-// Codes are scaled + 0.5, truncated, up to `top`.
-uint8_t Truncate(float scaled, int top) {
-  return static_cast<uint8_t>(std::min(static_cast<int>(scaled), top));
-}
+// One over each scale; 0 where there is none. Codes of blocks whose scale or inverse is not finite
+// become 0: ggml converts infinities and NaNs to integers there, which makes zeros on x86.
+class Inverses {
+ public:
+  explicit Inverses(const Batch& batch) : blocks_(batch.blocks) {
+    for (size_t i = 0; i < blocks_; ++i) {
+      const float scale = batch.scales[i];
+      const float inverse = scale != 0 ? 1 / scale : 0.0f;
+      broken_[i] = !std::isfinite(scale) || !std::isfinite(inverse);
+      inverses_[i] = broken_[i] ? 0.0f : inverse;
+    }
+  }
 
-// Codes of blocks with a scale or an inverse that is not finite become 0: ggml converts infinities
-// and NaNs to integers there, which makes zeros on x86.
-void QuantizeCentred(const float* x, int half, float& scale, uint8_t* codes) {
-  scale = reference::SignedMax(x, kGgmlBlock) / static_cast<float>(-half);
-  const float inverse = scale != 0 ? 1 / scale : 0.0f;
-  std::fill_n(codes, kGgmlBlock, 0);
-  if (!std::isfinite(inverse)) return;
-  const float zero = static_cast<float>(half) + 0.5f;
-  for (size_t i = 0; i < kGgmlBlock; ++i) codes[i] = Truncate(x[i] * inverse + zero, 2 * half - 1);
-}
+  const float* data() const { return inverses_; }
 
-void QuantizeFromMin(const float* x, int top, float& scale, float& min, uint8_t* codes) {
-  const auto [least, most] = std::minmax_element(x, x + kGgmlBlock);
-  min = *least;
-  scale = (*most - min) / static_cast<float>(top);
-  const float inverse = scale != 0 ? 1 / scale : 0.0f;
-  std::fill_n(codes, kGgmlBlock, 0);
-  if (!std::isfinite(scale) || !std::isfinite(inverse)) return;
-  for (size_t i = 0; i < kGgmlBlock; ++i) codes[i] = Truncate((x[i] - min) * inverse + 0.5f, top);
+  void ClearBroken(uint8_t* codes) const {
+    for (size_t i = 0; i < blocks_; ++i) {
+      if (broken_[i]) std::fill_n(codes + i * kGgmlBlock, kGgmlBlock, 0);
+    }
+  }
+
+ private:
+  size_t blocks_;
+  float inverses_[kBatchBlocks];
+  bool broken_[kBatchBlocks];
+};
+
+void Encode(const BlockSpan& span, const float* shifts, float offset, int top, const GgmlMath& math,
+            Batch& batch) {
+  const Inverses inverses(batch);
+  math.encode_truncated(span, {shifts, inverses.data(), offset, top}, batch.codes);
+  inverses.ClearBroken(batch.codes);
 }
 
 constexpr AffineTrials WeightedTrials(int top) { return {top, -0.9f, 0.05f, 37, false}; }
@@ -86,10 +94,9 @@ auto FillCentred(const GgmlRow& row, const GgmlMath& math, int half) {
       math.search_symmetric(span, half, batch.scales, batch.codes);
       return;
     }
-    for (size_t i = 0; i < batch.blocks; ++i) {
-      const size_t at = i * kGgmlBlock;
-      QuantizeCentred(span.x + at, half, batch.scales[i], batch.codes + at);
-    }
+    math.find_signed_max(span, batch.scales);
+    for (size_t i = 0; i < batch.blocks; ++i) batch.scales[i] /= static_cast<float>(-half);
+    Encode(span, nullptr, static_cast<float>(half) + 0.5f, 2 * half - 1, math, batch);
   };
 }
 
@@ -100,10 +107,11 @@ auto FillFromMin(const GgmlRow& row, const GgmlMath& math, int top) {
       for (size_t i = 0; i < batch.blocks; ++i) batch.mins[i] = -batch.mins[i];
       return;
     }
+    math.find_range(span, batch.mins, batch.scales);
     for (size_t i = 0; i < batch.blocks; ++i) {
-      const size_t at = i * kGgmlBlock;
-      QuantizeFromMin(span.x + at, top, batch.scales[i], batch.mins[i], batch.codes + at);
+      batch.scales[i] = (batch.scales[i] - batch.mins[i]) / static_cast<float>(top);
     }
+    Encode(span, batch.mins, 0.5f, top, math, batch);
   };
 }
 

@@ -14,6 +14,10 @@ struct GgmlMath {
   decltype(&kernels::SearchIq4) search_iq4;
   decltype(&kernels::EncodeLinear) encode_linear;
   decltype(&kernels::EncodeIq4) encode_iq4;
+  decltype(&kernels::EncodeTruncated) encode_truncated;
+  decltype(&kernels::EncodeE2m1) encode_e2m1;
+  decltype(&kernels::FindSignedMax) find_signed_max;
+  decltype(&kernels::FindRange) find_range;
   decltype(&kernels::SumSquares) sum_squares;
   decltype(&kernels::WeighImportance) weigh_importance;
   decltype(&kernels::RoundScales) round_scales;

@@ -13,7 +13,7 @@ namespace tessera {
 // few floats below a power of two.
 int FloorLog2(float x);
 
-void QuantizeMxfp4(const GgmlRow& row, std::byte* out);
+void QuantizeMxfp4(const GgmlRow& row, const GgmlMath& math, std::byte* out);
 void Dequantize(const BlockMxfp4& block, float* out);
 
 }  // namespace tessera

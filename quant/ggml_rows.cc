@@ -9,16 +9,18 @@
 
 namespace tessera {
 
-const GgmlMath kGgmlKernelMath = {kernels::SearchAffine,     kernels::SearchSymmetric,
-                                  kernels::DescendSymmetric, kernels::SearchIq4,
-                                  kernels::EncodeLinear,     kernels::EncodeIq4,
-                                  kernels::SumSquares,       kernels::WeighImportance,
-                                  kernels::RoundScales,      kernels::QuantizeQ8_0};
-const GgmlMath kGgmlReferenceMath = {reference::SearchAffine,     reference::SearchSymmetric,
-                                     reference::DescendSymmetric, reference::SearchIq4,
-                                     reference::EncodeLinear,     reference::EncodeIq4,
-                                     reference::SumSquares,       reference::WeighImportance,
-                                     reference::RoundScales,      reference::QuantizeQ8_0};
+const GgmlMath kGgmlKernelMath = {
+    kernels::SearchAffine,    kernels::SearchSymmetric, kernels::DescendSymmetric,
+    kernels::SearchIq4,       kernels::EncodeLinear,    kernels::EncodeIq4,
+    kernels::EncodeTruncated, kernels::EncodeE2m1,      kernels::FindSignedMax,
+    kernels::FindRange,       kernels::SumSquares,      kernels::WeighImportance,
+    kernels::RoundScales,     kernels::QuantizeQ8_0};
+const GgmlMath kGgmlReferenceMath = {
+    reference::SearchAffine,    reference::SearchSymmetric, reference::DescendSymmetric,
+    reference::SearchIq4,       reference::EncodeLinear,    reference::EncodeIq4,
+    reference::EncodeTruncated, reference::EncodeE2m1,      reference::FindSignedMax,
+    reference::FindRange,       reference::SumSquares,      reference::WeighImportance,
+    reference::RoundScales,     reference::QuantizeQ8_0};
 
 namespace {
 
@@ -94,7 +96,7 @@ void QuantizeGgmlRow(GgmlType type, const GgmlRow& row, const GgmlMath& math, st
     case GgmlType::kIq4Xs:
       return QuantizeIq4Xs(row, math, out);
     case GgmlType::kMxfp4:
-      return QuantizeMxfp4(row, out);
+      return QuantizeMxfp4(row, math, out);
   }
 }
 

@@ -1,7 +1,6 @@
 #include "quant/reference_ggml.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "quant/ggml_blocks.h"
@@ -226,11 +225,6 @@ float FitIq4(const Block& b, float max) {
 
 }  // namespace
 
-int NearestInt(float x) {
-  const auto bits = std::bit_cast<uint32_t>(x + 0x1.8p23f);
-  return static_cast<int>(bits & 0x7FFFFF) - 0x400000;
-}
-
 float SignedMax(const float* x, size_t n) {
   float max = 0;
   for (size_t i = 0; i < n; ++i) {
@@ -301,6 +295,45 @@ void EncodeLinear(const BlockSpan& blocks, const kernels::LinearCoding& coding, 
 void EncodeIq4(const BlockSpan& blocks, const float* inverses, uint8_t* codes) {
   for (size_t i = 0; i < blocks.count * blocks.length; ++i) {
     codes[i] = NearestLevel(inverses[i / blocks.length] * blocks.x[i]);
+  }
+}
+
+void EncodeTruncated(const BlockSpan& blocks, const kernels::TruncatedCoding& coding,
+                     uint8_t* codes) {
+  for (size_t i = 0; i < blocks.count * blocks.length; ++i) {
+    const size_t block = i / blocks.length;
+    const float shift = coding.shifts == nullptr ? 0.0f : coding.shifts[block];
+    const float scaled = (blocks.x[i] - shift) * coding.inverses[block] + coding.offset;
+    codes[i] = static_cast<uint8_t>(std::min(static_cast<int>(scaled), coding.top));
+  }
+}
+
+void EncodeE2m1(const BlockSpan& blocks, const float* units, uint8_t* codes) {
+  for (size_t i = 0; i < blocks.count * blocks.length; ++i) {
+    const float unit = units[i / blocks.length];
+    uint8_t best = 0;
+    for (uint8_t code = 1; code < 16; ++code) {
+      const auto error = [&](int c) {
+        const float magnitude = kernels::kE2m1Doubled[c % 8];
+        return std::fabs((c < 8 ? magnitude : -magnitude) * unit - blocks.x[i]);
+      };
+      if (error(code) < error(best)) best = code;
+    }
+    codes[i] = best;
+  }
+}
+
+void FindSignedMax(const BlockSpan& blocks, float* max) {
+  for (size_t i = 0; i < blocks.count; ++i) {
+    max[i] = SignedMax(blocks.x + i * blocks.length, blocks.length);
+  }
+}
+
+void FindRange(const BlockSpan& blocks, float* min, float* max) {
+  for (size_t i = 0; i < blocks.count; ++i) {
+    const float* x = blocks.x + i * blocks.length;
+    min[i] = *std::min_element(x, x + blocks.length);
+    max[i] = *std::max_element(x, x + blocks.length);
   }
 }
 

@@ -21,7 +21,27 @@ void EncodeLinear(const BlockSpan& blocks, const LinearCoding& coding, uint8_t* 
 // x * inverse, to the nearest level, the upper one of two.
 void EncodeIq4(const BlockSpan& blocks, const float* inverses, uint8_t* codes);
 
-// sums[i] of x^2 over block i, from left to right; blocks of any length.
+// (x - shift) * inverse + offset, cut to an integer, `top` at most; never negative.
+struct TruncatedCoding {
+  const float* shifts;    // one a block, or nullptr
+  const float* inverses;  // one a block
+  float offset;
+  int top;
+};
+void EncodeTruncated(const BlockSpan& blocks, const TruncatedCoding& coding, uint8_t* codes);
+
+// The nearest value of E2M1 to 2 * x / unit; of two the one nearer to zero, and +0 for zeros. Bit 3
+// is the sign.
+void EncodeE2m1(const BlockSpan& blocks, const float* units, uint8_t* codes);
+// E2M1, doubled: code 0 is 0, code 1 is 1.
+inline constexpr float kE2m1Doubled[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+
+// Of each block: the value of the largest magnitude, the first of those if several; the least and
+// the greatest value, the first zero if that is zero.
+void FindSignedMax(const BlockSpan& blocks, float* max);
+void FindRange(const BlockSpan& blocks, float* min, float* max);
+
+// sums[i] of x^2 over block i, from left to right; lengths are multiples of 4.
 void SumSquares(const float* x, size_t length, size_t count, float* sums);
 
 // weights[i] = importance[i] * sqrt(variance + x[i]^2)

@@ -7,27 +7,25 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "quant/kernels/ggml_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::kernels::HWY_NAMESPACE {
 
-// As many blocks as there are lanes, column i holding value i of each. A lane past the last block
-// repeats that one.
+// As many blocks as there are lanes, column i holding value i of each.
 class Columns {
  public:
-  Columns(const BlockSpan& blocks, size_t first)
-      : length_(blocks.length), blocks_(std::min(hn::Lanes(F32Tag()), blocks.count - first)) {
-    Gather(blocks.x + first * length_, x_);
+  Columns(const BlockSpan& blocks, const LaneStarts& starts) : length_(blocks.length) {
+    Load(blocks.x, starts, x_);
     if (blocks.weighting == ErrorWeight::kGiven) {
-      Gather(blocks.weights + first * length_, w_);
+      Load(blocks.weights, starts, w_);
     } else {
       Weigh(blocks.weighting);
     }
   }
 
-  size_t blocks() const { return blocks_; }
   HWY_INLINE F32Vec X(size_t i) const { return At(x_, i); }
   HWY_INLINE F32Vec W(size_t i) const { return At(w_, i); }
   HWY_INLINE F32Vec Code(size_t i) const { return At(codes_, i); }
@@ -45,27 +43,6 @@ class Columns {
     return max;
   }
 
-  HWY_INLINE void StoreLanes(F32Vec v, float* out) const {
-    HWY_ALIGN float lanes[kLanes];
-    hn::Store(v, F32Tag(), lanes);
-    std::copy_n(lanes, blocks_, out);
-  }
-
-  // bits(i) is value i's code, in the lowest byte.
-  template <class Bits>
-  HWY_INLINE void StoreCodes(const Bits& bits, uint8_t* out) const {
-    const size_t lanes = hn::Lanes(F32Tag());
-    uint8_t columns[kMaxBlockLength * kLanes];
-    for (size_t i = 0; i < length_; ++i) {
-      const auto byte = hn::And(bits(i), hn::Set(I32Tag(), 0xFF));
-      hn::StoreU(hn::TruncateTo(U8Tag(), hn::BitCast(U32Tag(), byte)), U8Tag(),
-                 columns + i * lanes);
-    }
-    for (size_t lane = 0; lane < blocks_; ++lane) {
-      for (size_t i = 0; i < length_; ++i) *out++ = columns[i * lanes + lane];
-    }
-  }
-
  private:
   static constexpr size_t kLanes = hn::MaxLanes(F32Tag());
 
@@ -73,14 +50,16 @@ class Columns {
     return hn::Load(F32Tag(), columns + i * hn::Lanes(F32Tag()));
   }
 
-  HWY_INLINE void Gather(const float* from, float* columns) const {
+  HWY_INLINE void Load(const float* from, const LaneStarts& starts, float* columns) const {
     const F32Tag df;
-    const I32Tag di;
-    const auto last = hn::Set(di, static_cast<int32_t>(blocks_ - 1));
-    const auto start =
-        hn::Mul(hn::Min(hn::Iota(di, 0), last), hn::Set(di, static_cast<int32_t>(length_)));
-    for (size_t i = 0; i < length_; ++i) {
-      hn::Store(hn::GatherIndex(df, from + i, start), df, columns + i * hn::Lanes(df));
+    auto a = hn::Zero(df), b = a, c = a, d = a;
+    for (size_t i = 0; i < length_; i += 4) {
+      LoadFourColumns(from + i, starts.data(), a, b, c, d);
+      float* to = columns + i * hn::Lanes(df);
+      hn::Store(a, df, to);
+      hn::Store(b, df, to + hn::Lanes(df));
+      hn::Store(c, df, to + 2 * hn::Lanes(df));
+      hn::Store(d, df, to + 3 * hn::Lanes(df));
     }
   }
 
@@ -101,11 +80,45 @@ class Columns {
     return hn::Sqrt(hn::Div(sum, hn::Set(df, static_cast<float>(length_))));
   }
 
-  size_t length_, blocks_;
+  size_t length_;
   HWY_ALIGN float x_[kMaxBlockLength * kLanes];
   HWY_ALIGN float w_[kMaxBlockLength * kLanes];
   HWY_ALIGN float codes_[kMaxBlockLength * kLanes];
 };
+
+// What a search finds, a lane a block.
+struct Fits {
+  HWY_ALIGN float scales[hn::MaxLanes(F32Tag())];
+  HWY_ALIGN float mins[hn::MaxLanes(F32Tag())];
+  // Codes are (x - subtract) * inverse, to the nearest integer.
+  HWY_ALIGN float subtract[hn::MaxLanes(F32Tag())];
+  HWY_ALIGN float inverses[hn::MaxLanes(F32Tag())];
+};
+
+// op(columns, first block, blocks)
+template <class Op>
+HWY_INLINE void ForEachVector(const BlockSpan& blocks, const Op& op) {
+  const size_t lanes = hn::Lanes(F32Tag());
+  for (size_t first = 0; first < blocks.count; first += lanes) {
+    const size_t n = std::min(lanes, blocks.count - first);
+    BlockSpan rest = blocks;
+    rest.x += first * blocks.length;
+    if (rest.weighting == ErrorWeight::kGiven) rest.weights += first * blocks.length;
+    Columns c(rest, LaneStarts(blocks.length, n));
+    op(c, first, n);
+  }
+}
+
+HWY_INLINE void EncodeRow(const float* x, size_t length, float subtract, float inverse, int lowest,
+                          int highest, uint8_t* codes) {
+  const StripTag d;
+  const auto base = hn::Set(StripI32(), kNearestBits + lowest);
+  for (size_t i = 0; i < length; i += hn::Lanes(d)) {
+    const auto shifted = hn::Sub(hn::LoadU(d, x + i), hn::Set(d, subtract));
+    const auto bits = NearestBits(d, hn::Mul(hn::Set(d, inverse), shifted), lowest, highest);
+    StoreBytes(hn::Sub(bits, base), codes + i);
+  }
+}
 
 template <bool kAbsolute>
 HWY_INLINE F32Vec ErrorOfCodes(const Columns& c, size_t n, F32Vec scale, F32Vec min) {
@@ -120,7 +133,7 @@ HWY_INLINE F32Vec ErrorOfCodes(const Columns& c, size_t n, F32Vec scale, F32Vec 
 
 // What FitAffine in reference_ggml.cc does.
 template <size_t kLength, bool kAbsolute>
-void FitAffine(Columns& c, const AffineTrials& trials, float* scales, float* mins, uint8_t* codes) {
+void FitAffine(Columns& c, const AffineTrials& trials, Fits& fits) {
   const F32Tag df;
   const int top = trials.top;
   const auto zero = hn::Zero(df);
@@ -174,12 +187,10 @@ void FitAffine(Columns& c, const AffineTrials& trials, float* scales, float* min
     inverse = hn::IfThenElse(better, inverse_tried, inverse);
     subtract = hn::IfThenElse(better, low, subtract);
   }
-  c.StoreLanes(scale, scales);
-  c.StoreLanes(hn::Neg(min), mins);
-  c.StoreCodes(
-      [&](size_t i)
-          HWY_ATTR { return NearestBits(df, hn::Mul(inverse, hn::Sub(c.X(i), subtract)), 0, top); },
-      codes);
+  hn::Store(scale, df, fits.scales);
+  hn::Store(hn::Neg(min), df, fits.mins);
+  hn::Store(subtract, df, fits.subtract);
+  hn::Store(inverse, df, fits.inverses);
 }
 
 void SearchAffine(const BlockSpan& blocks, const AffineTrials& trials, float* scales, float* mins,
@@ -187,10 +198,17 @@ void SearchAffine(const BlockSpan& blocks, const AffineTrials& trials, float* sc
   const auto fit = blocks.length == 16
                        ? (trials.absolute ? FitAffine<16, true> : FitAffine<16, false>)
                        : (trials.absolute ? FitAffine<32, true> : FitAffine<32, false>);
-  for (size_t first = 0; first < blocks.count; first += hn::Lanes(F32Tag())) {
-    Columns c(blocks, first);
-    fit(c, trials, scales + first, mins + first, codes + first * blocks.length);
-  }
+  ForEachVector(blocks, [&](Columns& c, size_t first, size_t n) HWY_ATTR {
+    Fits fits;
+    fit(c, trials, fits);
+    std::copy_n(fits.scales, n, scales + first);
+    std::copy_n(fits.mins, n, mins + first);
+    for (size_t i = 0; i < n; ++i) {
+      const size_t at = (first + i) * blocks.length;
+      EncodeRow(blocks.x + at, blocks.length, fits.subtract[i], fits.inverses[i], 0, trials.top,
+                codes + at);
+    }
+  });
 }
 
 // Sums of w * x * code and of w * code^2 under the codes of an inverse scale.
@@ -216,7 +234,7 @@ HWY_INLINE hn::Mask<F32Tag> TakeBetter(F32Vec xl, F32Vec ll, F32Vec& scale, F32V
 }
 
 template <size_t kLength>
-void FitSymmetric(const Columns& c, int half, float* scales, uint8_t* codes) {
+void FitSymmetric(const Columns& c, int half, Fits& fits) {
   const F32Tag df;
   const auto zero = hn::Zero(df);
   const auto max = c.SignedMax();
@@ -233,90 +251,179 @@ void FitSymmetric(const Columns& c, int half, float* scales, uint8_t* codes) {
     SumCodes<kLength>(c, tried, half, xl, ll);
     inverse = hn::IfThenElse(TakeBetter(xl, ll, scale, best), tried, inverse);
   }
-  c.StoreLanes(hn::IfThenElse(none, zero, scale), scales);
-  const auto some = hn::VecFromMask(I32Tag(), hn::RebindMask(I32Tag(), hn::Not(none)));
-  c.StoreCodes(
-      [&](size_t i) HWY_ATTR {
-        const auto bits = NearestBits(df, hn::Mul(inverse, c.X(i)), -half, half - 1);
-        return hn::And(hn::Add(bits, hn::Set(I32Tag(), half)), some);
-      },
-      codes);
+  hn::Store(hn::IfThenElse(none, zero, scale), df, fits.scales);
+  hn::Store(hn::IfThenElse(none, zero, inverse), df, fits.inverses);
 }
 
 void SearchSymmetric(const BlockSpan& blocks, int half, float* scales, uint8_t* codes) {
   const auto fit = blocks.length == 16 ? FitSymmetric<16> : FitSymmetric<32>;
-  for (size_t first = 0; first < blocks.count; first += hn::Lanes(F32Tag())) {
-    const Columns c(blocks, first);
-    fit(c, half, scales + first, codes + first * blocks.length);
-  }
-}
-
-// What MoveCode in reference_ggml.cc does; returns where a code moved.
-HWY_INLINE hn::Mask<F32Tag> MoveCode(Columns& c, size_t i, F32Vec& xl, F32Vec& ll) {
-  const F32Tag df;
-  const auto zero = hn::Zero(df);
-  const auto x = c.X(i), w = c.W(i), code = c.Code(i);
-  const auto wx = hn::Mul(w, x);
-  auto new_xl = hn::Sub(xl, hn::Mul(wx, code));
-  auto new_ll = hn::Sub(ll, hn::Mul(hn::Mul(w, code), code));
-  const auto movable = hn::Gt(new_xl, zero);
-  const auto moved = NearestWithin(df, hn::Div(hn::Mul(x, new_ll), new_xl), -4, 3);
-  new_xl = hn::Add(new_xl, hn::Mul(wx, moved));
-  new_ll = hn::Add(new_ll, hn::Mul(hn::Mul(w, moved), moved));
-  const auto better =
-      hn::Gt(hn::Mul(hn::Mul(new_xl, new_xl), ll), hn::Mul(hn::Mul(xl, xl), new_ll));
-  const auto accepted =
-      hn::And(hn::And(movable, hn::Ne(moved, code)), hn::And(hn::Gt(new_ll, zero), better));
-  c.SetCode(i, hn::IfThenElse(accepted, moved, code));
-  xl = hn::IfThenElse(accepted, new_xl, xl);
-  ll = hn::IfThenElse(accepted, new_ll, ll);
-  return accepted;
-}
-
-HWY_INLINE void StartDescent(Columns& c, F32Vec& xl, F32Vec& ll) {
-  const F32Tag df;
-  const auto inverse = hn::Div(hn::Set(df, -4.0f), c.SignedMax());
-  SumCodes<16>(c, inverse, 4, xl, ll);
-  for (size_t i = 0; i < 16; ++i) {
-    c.SetCode(i, NearestWithin(df, hn::Mul(inverse, c.X(i)), -4, 3));
-  }
-}
-
-HWY_INLINE void EndDescent(const Columns& c, F32Vec xl, F32Vec ll, float* scales, uint8_t* codes) {
-  const F32Tag df;
-  const auto zero = hn::Zero(df);
-  const auto some = hn::Not(hn::Lt(hn::Abs(c.SignedMax()), hn::Set(df, kNoMagnitude)));
-  const auto scale = hn::IfThenElseZero(hn::Gt(ll, zero), hn::Div(xl, ll));
-  c.StoreLanes(hn::IfThenElseZero(some, scale), scales);
-  c.StoreCodes(
-      [&](size_t i) HWY_ATTR {
-        const auto code = hn::Add(c.Code(i), hn::Set(df, 4.0f));
-        return hn::ConvertTo(I32Tag(), hn::IfThenElseZero(some, code));
-      },
-      codes);
-}
-
-// Two vectors of blocks take turns: each code waits for the one before it.
-void DescendSymmetric(const float* x, size_t count, float* scales, uint8_t* codes) {
-  const F32Tag df;
-  const BlockSpan blocks{x, 16, count, ErrorWeight::kSquare};
-  const size_t lanes = hn::Lanes(df);
-  for (size_t first = 0; first < count; first += 2 * lanes) {
-    const size_t second = first + lanes < count ? first + lanes : first;
-    Columns a(blocks, first), b(blocks, second);
-    auto xl_a = hn::Zero(df), ll_a = xl_a, xl_b = xl_a, ll_b = xl_a;
-    StartDescent(a, xl_a, ll_a);
-    StartDescent(b, xl_b, ll_b);
-    for (int round = 0; round < 5; ++round) {
-      auto moved = hn::FirstN(df, 0);
-      for (size_t i = 0; i < 16; ++i) {
-        moved = hn::Or(moved, MoveCode(a, i, xl_a, ll_a));
-        moved = hn::Or(moved, MoveCode(b, i, xl_b, ll_b));
+  ForEachVector(blocks, [&](const Columns& c, size_t first, size_t n) HWY_ATTR {
+    Fits fits;
+    fit(c, half, fits);
+    std::copy_n(fits.scales, n, scales + first);
+    for (size_t i = 0; i < n; ++i) {
+      const size_t at = (first + i) * blocks.length;
+      if (fits.inverses[i] == 0) {
+        std::fill_n(codes + at, blocks.length, 0);
+      } else {
+        EncodeRow(blocks.x + at, blocks.length, 0, fits.inverses[i], -half, half - 1, codes + at);
       }
-      if (hn::AllFalse(df, moved)) break;  // a round that moves nothing would repeat itself
     }
-    EndDescent(a, xl_a, ll_a, scales + first, codes + first * 16);
-    EndDescent(b, xl_b, ll_b, scales + second, codes + second * 16);
+  });
+}
+
+// A vector of blocks in descent; the sums are over the codes as they are.
+class Descent {
+ public:
+  Descent(const BlockSpan& blocks, const uint32_t* numbers)
+      : c_(blocks, LaneStarts(blocks.length, numbers)) {
+    const F32Tag df;
+    const auto inverse = hn::Div(hn::Set(df, -4.0f), c_.SignedMax());
+    auto xl = hn::Zero(df), ll = xl;
+    for (size_t i = 0; i < 16; ++i) {
+      const auto x = c_.X(i), w = c_.W(i);
+      const auto code = NearestWithin(df, hn::Mul(inverse, x), -4, 3);
+      c_.SetCode(i, code);
+      xl = hn::Add(xl, hn::Mul(hn::Mul(w, x), code));
+      ll = hn::Add(ll, hn::Mul(hn::Mul(w, code), code));
+    }
+    hn::Store(xl, df, xl_);
+    hn::Store(ll, df, ll_);
+  }
+
+  HWY_INLINE void StartRound() {
+    const F32Tag df;
+    hn::Store(hn::Load(df, xl_), df, xl_before_);
+    hn::Store(hn::Load(df, ll_), df, ll_before_);
+  }
+
+  // What MoveCode in reference_ggml.cc does.
+  HWY_INLINE void Move(size_t i) {
+    const F32Tag df;
+    const auto zero = hn::Zero(df), xl = hn::Load(df, xl_), ll = hn::Load(df, ll_);
+    const auto x = c_.X(i), w = c_.W(i), code = c_.Code(i);
+    const auto wx = hn::Mul(w, x);
+    auto new_xl = hn::Sub(xl, hn::Mul(wx, code));
+    auto new_ll = hn::Sub(ll, hn::Mul(hn::Mul(w, code), code));
+    const auto movable = hn::Gt(new_xl, zero);
+    const auto moved = NearestWithin(df, hn::Div(hn::Mul(x, new_ll), new_xl), -4, 3);
+    new_xl = hn::Add(new_xl, hn::Mul(wx, moved));
+    new_ll = hn::Add(new_ll, hn::Mul(hn::Mul(w, moved), moved));
+    const auto better =
+        hn::Gt(hn::Mul(hn::Mul(new_xl, new_xl), ll), hn::Mul(hn::Mul(xl, xl), new_ll));
+    const auto accepted =
+        hn::And(hn::And(movable, hn::Ne(moved, code)), hn::And(hn::Gt(new_ll, zero), better));
+    c_.SetCode(i, hn::IfThenElse(accepted, moved, code));
+    hn::Store(hn::IfThenElse(accepted, new_xl, xl), df, xl_);
+    hn::Store(hn::IfThenElse(accepted, new_ll, ll), df, ll_);
+  }
+
+  // A move is only made where it changes the sums.
+  HWY_INLINE hn::Mask<F32Tag> MovedInRound() const {
+    const F32Tag df;
+    return hn::Or(hn::Ne(hn::Load(df, xl_), hn::Load(df, xl_before_)),
+                  hn::Ne(hn::Load(df, ll_), hn::Load(df, ll_before_)));
+  }
+
+  HWY_INLINE void StoreResult(const uint32_t* numbers, size_t n, float* scales,
+                              uint8_t* codes) const {
+    const F32Tag df;
+    const auto some = hn::Not(hn::Lt(hn::Abs(c_.SignedMax()), hn::Set(df, kNoMagnitude)));
+    const auto xl = hn::Load(df, xl_), ll = hn::Load(df, ll_);
+    const auto scale = hn::IfThenElseZero(hn::Gt(ll, hn::Zero(df)), hn::Div(xl, ll));
+    HWY_ALIGN float found[hn::MaxLanes(df)];
+    HWY_ALIGN uint32_t first[hn::MaxLanes(df)];
+    HWY_ALIGN uint32_t second[hn::MaxLanes(df)];
+    hn::Store(hn::IfThenElseZero(some, scale), df, found);
+    const auto mask = hn::RebindMask(U32Tag(), some);
+    hn::Store(hn::IfThenElseZero(mask, EightCodes(0)), U32Tag(), first);
+    hn::Store(hn::IfThenElseZero(mask, EightCodes(8)), U32Tag(), second);
+    for (size_t lane = 0; lane < n; ++lane) {
+      scales[numbers[lane]] = found[lane];
+      SpreadNibbles(first[lane], codes + numbers[lane] * 16);
+      SpreadNibbles(second[lane], codes + numbers[lane] * 16 + 8);
+    }
+  }
+
+ private:
+  // Codes from `begin` on, four bits each.
+  HWY_INLINE U32Vec EightCodes(size_t begin) const {
+    const F32Tag df;
+    auto packed = hn::Zero(U32Tag());
+    for (size_t i = 8; i-- > 0;) {
+      const auto code = hn::ConvertTo(I32Tag(), hn::Add(c_.Code(begin + i), hn::Set(df, 4.0f)));
+      packed = hn::Or(hn::ShiftLeft<4>(packed), hn::BitCast(U32Tag(), code));
+    }
+    return packed;
+  }
+
+  static HWY_INLINE void SpreadNibbles(uint64_t packed, uint8_t* bytes) {
+    packed = (packed | packed << 16) & 0x0000FFFF0000FFFFu;
+    packed = (packed | packed << 8) & 0x00FF00FF00FF00FFu;
+    packed = (packed | packed << 4) & 0x0F0F0F0F0F0F0F0Fu;
+    std::memcpy(bytes, &packed, sizeof(packed));
+  }
+
+  Columns c_;
+  HWY_ALIGN float xl_[hn::MaxLanes(F32Tag())];
+  HWY_ALIGN float ll_[hn::MaxLanes(F32Tag())];
+  HWY_ALIGN float xl_before_[hn::MaxLanes(F32Tag())];
+  HWY_ALIGN float ll_before_[hn::MaxLanes(F32Tag())];
+};
+
+// Vectors of blocks take turns: each code waits for the one before it, most of all for its
+// division.
+constexpr size_t kTurns = 4;
+constexpr size_t kDescentBlocks = 256;
+
+// The blocks that are listed, for so many rounds. Returns how many moved a code in their last one,
+// and begins the list with those. There is room for kTurns vectors of numbers past the end.
+size_t DescendListed(const BlockSpan& blocks, uint32_t* numbers, size_t n, int rounds,
+                     float* scales, uint8_t* codes) {
+  const F32Tag df;
+  const size_t lanes = hn::Lanes(df);
+  if (n > 0) std::fill_n(numbers + n, kTurns * lanes, numbers[n - 1]);
+  size_t unfinished = 0;
+  for (size_t first = 0; first < n; first += kTurns * lanes) {
+    const uint32_t* at = numbers + first;
+    Descent turns[kTurns] = {
+        {blocks, at}, {blocks, at + lanes}, {blocks, at + 2 * lanes}, {blocks, at + 3 * lanes}};
+    auto moved = hn::FirstN(df, lanes);
+    for (int round = 0; round < rounds && !hn::AllFalse(df, moved); ++round) {
+      for (Descent& turn : turns) turn.StartRound();
+      for (size_t i = 0; i < 16; ++i) {
+        for (Descent& turn : turns) turn.Move(i);
+      }
+      moved = hn::FirstN(df, 0);
+      for (const Descent& turn : turns) moved = hn::Or(moved, turn.MovedInRound());
+    }
+    for (size_t turn = 0; turn < kTurns && first + turn * lanes < n; ++turn) {
+      const size_t used = std::min(lanes, n - first - turn * lanes);
+      const uint32_t* listed = at + turn * lanes;
+      turns[turn].StoreResult(listed, used, scales, codes);
+      const auto mask = turns[turn].MovedInRound();
+      const auto flags = hn::VecFromMask(I32Tag(), hn::RebindMask(I32Tag(), mask));
+      HWY_ALIGN int32_t moves[hn::MaxLanes(df)];
+      hn::Store(flags, I32Tag(), moves);
+      for (size_t lane = 0; lane < used; ++lane) {
+        if (moves[lane] != 0) numbers[unfinished++] = listed[lane];
+      }
+    }
+  }
+  return unfinished;
+}
+
+// A round that moves nothing would repeat itself, and most blocks are done after their first: the
+// others start again, among themselves.
+void DescendSymmetric(const float* x, size_t count, float* scales, uint8_t* codes) {
+  uint32_t numbers[kDescentBlocks + kTurns * hn::MaxLanes(F32Tag())];
+  for (size_t first = 0; first < count; first += kDescentBlocks) {
+    const BlockSpan blocks{x + first * 16, 16, std::min(kDescentBlocks, count - first),
+                           ErrorWeight::kSquare};
+    std::iota(numbers, numbers + blocks.count, 0);
+    const size_t unfinished =
+        DescendListed(blocks, numbers, blocks.count, 1, scales + first, codes + first * 16);
+    DescendListed(blocks, numbers, unfinished, 5, scales + first, codes + first * 16);
   }
 }
 
@@ -361,10 +468,12 @@ HWY_INLINE F32Vec FitIq4(const Columns& c) {
 }
 
 void SearchIq4(const BlockSpan& blocks, float* scales) {
-  for (size_t first = 0; first < blocks.count; first += hn::Lanes(F32Tag())) {
-    const Columns c(blocks, first);
-    c.StoreLanes(FitIq4(c), scales + first);
-  }
+  const F32Tag df;
+  ForEachVector(blocks, [&](const Columns& c, size_t first, size_t n) HWY_ATTR {
+    HWY_ALIGN float lanes[hn::MaxLanes(df)];
+    hn::Store(FitIq4(c), df, lanes);
+    std::copy_n(lanes, n, scales + first);
+  });
 }
 
 }  // namespace tessera::kernels::HWY_NAMESPACE

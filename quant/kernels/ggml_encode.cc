@@ -98,9 +98,12 @@ void FindSignedMax(const BlockSpan& blocks, float* max) {
   const StripTag d;
   for (size_t i = 0; i < blocks.count; ++i) {
     const float* x = blocks.x + i * blocks.length;
-    const auto magnitude = hn::Set(d, LargestMagnitude(x, blocks.length));
+    const float largest = LargestMagnitude(x, blocks.length);
+    max[i] = 0;
+    if (largest == 0) continue;  // +0, whatever the zeros
     for (size_t j = 0; j < blocks.length; j += hn::Lanes(d)) {
-      const auto at = hn::FindFirstTrue(d, hn::Eq(hn::Abs(hn::LoadU(d, x + j)), magnitude));
+      const auto magnitudes = hn::Abs(hn::LoadU(d, x + j));
+      const auto at = hn::FindFirstTrue(d, hn::Eq(magnitudes, hn::Set(d, largest)));
       if (at < 0) continue;
       max[i] = x[j + static_cast<size_t>(at)];
       break;

@@ -36,8 +36,8 @@ void EncodeE2m1(const BlockSpan& blocks, const float* units, uint8_t* codes);
 // E2M1, doubled: code 0 is 0, code 1 is 1.
 inline constexpr float kE2m1Doubled[8] = {0, 1, 2, 3, 4, 6, 8, 12};
 
-// Of each block: the value of the largest magnitude, the first of those if several; the least and
-// the greatest value, the first zero if that is zero.
+// Of each block: the value of the largest magnitude, the first of those if several, +0 for zeros;
+// the least and the greatest value, the first zero if that is zero.
 void FindSignedMax(const BlockSpan& blocks, float* max);
 void FindRange(const BlockSpan& blocks, float* min, float* max);
 

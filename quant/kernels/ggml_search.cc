@@ -93,6 +93,7 @@ struct Fits {
   // Codes are (x - subtract) * inverse, to the nearest integer.
   HWY_ALIGN float subtract[hn::MaxLanes(F32Tag())];
   HWY_ALIGN float inverses[hn::MaxLanes(F32Tag())];
+  HWY_ALIGN float magnitudes[hn::MaxLanes(F32Tag())];  // the largest |x|; SearchSymmetric only
 };
 
 // op(columns, first block, blocks)
@@ -129,6 +130,19 @@ HWY_INLINE F32Vec ErrorOfCodes(const Columns& c, size_t n, F32Vec scale, F32Vec 
     sum = hn::Add(sum, hn::Mul(c.W(i), error));
   }
   return sum;
+}
+
+// The scale and minimum of least squared error under some codes; where there is none, garbage.
+HWY_INLINE hn::Mask<F32Tag> Solve(F32Vec w, F32Vec x, F32Vec l, F32Vec ll, F32Vec xl, F32Vec& scale,
+                                  F32Vec& min) {
+  const auto zero = hn::Zero(F32Tag());
+  const auto determinant = hn::Sub(hn::Mul(w, ll), hn::Mul(l, l));
+  const auto both_scale = hn::Div(hn::Sub(hn::Mul(w, xl), hn::Mul(x, l)), determinant);
+  const auto both_min = hn::Div(hn::Sub(hn::Mul(ll, x), hn::Mul(l, xl)), determinant);
+  const auto above = hn::Gt(both_min, zero);
+  scale = hn::IfThenElse(above, hn::Div(xl, ll), both_scale);
+  min = hn::IfThenElse(above, zero, both_min);
+  return hn::Gt(determinant, zero);
 }
 
 // What FitAffine in reference_ggml.cc does.
@@ -171,16 +185,10 @@ void FitAffine(Columns& c, const AffineTrials& trials, Fits& fits) {
       sum_ll = hn::Add(sum_ll, hn::Mul(wl, code));
       sum_xl = hn::Add(sum_xl, hn::Mul(wl, x));
     }
-    const auto determinant = hn::Sub(hn::Mul(sum_w, sum_ll), hn::Mul(sum_l, sum_l));
-    const auto scale_of_both =
-        hn::Div(hn::Sub(hn::Mul(sum_w, sum_xl), hn::Mul(sum_x, sum_l)), determinant);
-    const auto min_of_both =
-        hn::Div(hn::Sub(hn::Mul(sum_ll, sum_x), hn::Mul(sum_l, sum_xl)), determinant);
-    const auto above = hn::Gt(min_of_both, zero);
-    const auto new_scale = hn::IfThenElse(above, hn::Div(sum_xl, sum_ll), scale_of_both);
-    const auto new_min = hn::IfThenElse(above, zero, min_of_both);
+    auto new_scale = zero, new_min = zero;
+    const auto solved = Solve(sum_w, sum_x, sum_l, sum_ll, sum_xl, new_scale, new_min);
     const auto error = ErrorOfCodes<kAbsolute>(c, kLength, new_scale, new_min);
-    const auto better = hn::And(hn::Gt(determinant, zero), hn::Lt(error, best));
+    const auto better = hn::And(solved, hn::Lt(error, best));
     best = hn::IfThenElse(better, error, best);
     scale = hn::IfThenElse(better, new_scale, scale);
     min = hn::IfThenElse(better, new_min, min);
@@ -252,7 +260,8 @@ void FitSymmetric(const Columns& c, int half, Fits& fits) {
     inverse = hn::IfThenElse(TakeBetter(xl, ll, scale, best), tried, inverse);
   }
   hn::Store(hn::IfThenElse(none, zero, scale), df, fits.scales);
-  hn::Store(hn::IfThenElse(none, zero, inverse), df, fits.inverses);
+  hn::Store(inverse, df, fits.inverses);
+  hn::Store(hn::Abs(max), df, fits.magnitudes);
 }
 
 void SearchSymmetric(const BlockSpan& blocks, int half, float* scales, uint8_t* codes) {
@@ -263,7 +272,7 @@ void SearchSymmetric(const BlockSpan& blocks, int half, float* scales, uint8_t* 
     std::copy_n(fits.scales, n, scales + first);
     for (size_t i = 0; i < n; ++i) {
       const size_t at = (first + i) * blocks.length;
-      if (fits.inverses[i] == 0) {
+      if (fits.magnitudes[i] < kNoMagnitude) {
         std::fill_n(codes + at, blocks.length, 0);
       } else {
         EncodeRow(blocks.x + at, blocks.length, 0, fits.inverses[i], -half, half - 1, codes + at);

@@ -316,12 +316,14 @@ class Descent {
     auto new_ll = hn::Sub(ll, hn::Mul(hn::Mul(w, code), code));
     const auto movable = hn::Gt(new_xl, zero);
     const auto moved = NearestWithin(df, hn::Div(hn::Mul(x, new_ll), new_xl), -4, 3);
+    const auto wanted = hn::And(movable, hn::Ne(moved, code));
+    // So it is nearly always. Then the next code need not wait for this one's division.
+    if (hn::AllFalse(df, wanted)) return;
     new_xl = hn::Add(new_xl, hn::Mul(wx, moved));
     new_ll = hn::Add(new_ll, hn::Mul(hn::Mul(w, moved), moved));
     const auto better =
         hn::Gt(hn::Mul(hn::Mul(new_xl, new_xl), ll), hn::Mul(hn::Mul(xl, xl), new_ll));
-    const auto accepted =
-        hn::And(hn::And(movable, hn::Ne(moved, code)), hn::And(hn::Gt(new_ll, zero), better));
+    const auto accepted = hn::And(wanted, hn::And(hn::Gt(new_ll, zero), better));
     c_.SetCode(i, hn::IfThenElse(accepted, moved, code));
     hn::Store(hn::IfThenElse(accepted, new_xl, xl), df, xl_);
     hn::Store(hn::IfThenElse(accepted, new_ll, ll), df, ll_);

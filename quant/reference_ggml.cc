@@ -303,7 +303,10 @@ void EncodeTruncated(const BlockSpan& blocks, const kernels::TruncatedCoding& co
   for (size_t i = 0; i < blocks.count * blocks.length; ++i) {
     const size_t block = i / blocks.length;
     const float shift = coding.shifts == nullptr ? 0.0f : coding.shifts[block];
-    const float scaled = (blocks.x[i] - shift) * coding.inverses[block] + coding.offset;
+    const float inverse = coding.inverses[block];
+    // Where there is no inverse the difference may be infinite, and its product no number.
+    const float product = inverse == 0 ? 0.0f : (blocks.x[i] - shift) * inverse;
+    const float scaled = product + coding.offset;
     codes[i] = static_cast<uint8_t>(std::min(static_cast<int>(scaled), coding.top));
   }
 }

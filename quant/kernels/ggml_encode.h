@@ -1,5 +1,5 @@
-// The rest of ggml's quantizers' arithmetic: everything that treats values one by one, in any
-// order. Pointers need not be aligned. Codes are as in ggml_search.h.
+// The rest of the arithmetic of ggml's quantizers, most of it value by value. Pointers need not be
+// aligned. Codes are as in ggml_search.h.
 #pragma once
 
 #include <cstddef>
@@ -30,11 +30,10 @@ struct TruncatedCoding {
 };
 void EncodeTruncated(const BlockSpan& blocks, const TruncatedCoding& coding, uint8_t* codes);
 
-// The nearest value of E2M1 to 2 * x / unit; of two the one nearer to zero, and +0 for zeros. Bit 3
-// is the sign.
-void EncodeE2m1(const BlockSpan& blocks, const float* units, uint8_t* codes);
-// E2M1, doubled: code 0 is 0, code 1 is 1.
+// E2M1's magnitudes, doubled: whole numbers.
 inline constexpr float kE2m1Doubled[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+// x / unit, to the nearest of those, the smaller one of two. Bit 3 is the sign; zeros are +0.
+void EncodeE2m1(const BlockSpan& blocks, const float* units, uint8_t* codes);
 
 // Of each block: the value of the largest magnitude, the first of those if several, +0 for zeros;
 // the least and the greatest value, the first zero if that is zero.

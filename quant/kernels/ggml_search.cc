@@ -132,6 +132,23 @@ HWY_INLINE F32Vec ErrorOfCodes(const Columns& c, size_t n, F32Vec scale, F32Vec 
   return sum;
 }
 
+// The range down to 0 at least, and sums of w and w * x.
+HWY_INLINE void Survey(const Columns& c, size_t n, F32Vec& min, F32Vec& max, F32Vec& sum_w,
+                       F32Vec& sum_x) {
+  min = max = c.X(0);
+  sum_w = c.W(0);
+  sum_x = hn::Mul(sum_w, min);
+  for (size_t i = 1; i < n; ++i) {
+    const auto x = c.X(i), w = c.W(i);
+    min = hn::IfThenElse(hn::Lt(x, min), x, min);
+    max = hn::IfThenElse(hn::Gt(x, max), x, max);
+    sum_w = hn::Add(sum_w, w);
+    sum_x = hn::Add(sum_x, hn::Mul(w, x));
+  }
+  const auto zero = hn::Zero(F32Tag());
+  min = hn::IfThenElse(hn::Gt(min, zero), zero, min);
+}
+
 // The scale and minimum of least squared error under some codes; where there is none, garbage.
 HWY_INLINE hn::Mask<F32Tag> Solve(F32Vec w, F32Vec x, F32Vec l, F32Vec ll, F32Vec xl, F32Vec& scale,
                                   F32Vec& min) {
@@ -151,15 +168,8 @@ void FitAffine(Columns& c, const AffineTrials& trials, Fits& fits) {
   const F32Tag df;
   const int top = trials.top;
   const auto zero = hn::Zero(df);
-  auto min = c.X(0), max = min, sum_w = c.W(0), sum_x = hn::Mul(sum_w, min);
-  for (size_t i = 1; i < kLength; ++i) {
-    const auto x = c.X(i), w = c.W(i);
-    min = hn::IfThenElse(hn::Lt(x, min), x, min);
-    max = hn::IfThenElse(hn::Gt(x, max), x, max);
-    sum_w = hn::Add(sum_w, w);
-    sum_x = hn::Add(sum_x, hn::Mul(w, x));
-  }
-  min = hn::IfThenElse(hn::Gt(min, zero), zero, min);
+  auto min = zero, max = zero, sum_w = zero, sum_x = zero;
+  Survey(c, kLength, min, max, sum_w, sum_x);
   const auto flat = hn::Eq(max, min);
   const auto steps = hn::Set(df, static_cast<float>(top));
   auto inverse = hn::IfThenElse(flat, zero, hn::Div(steps, hn::Sub(max, min)));

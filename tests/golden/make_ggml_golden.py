@@ -34,9 +34,6 @@ SHIMS = r"""
 #include "ggml.h"
 #include <stdlib.h>
 void ggml_abort(const char* file, int line, const char* format, ...) { abort(); }
-void ggml_log_internal(enum ggml_log_level level, const char* format, ...) {}
-void ggml_critical_section_start(void) {}
-void ggml_critical_section_end(void) {}
 const char* ggml_type_name(enum ggml_type type) { return ""; }
 size_t ggml_row_size(enum ggml_type type, int64_t n) {
   switch (type) {

@@ -68,7 +68,8 @@ TEST_F(JournalTest, ATornTailCostsOnlyTheTornRecord) {
   const std::string whole = Contents(path_);
   const size_t head = whole.find('\n') + 1;
   std::vector<size_t> ends = {head};  // of the head and of each record
-  for (size_t i = 0; i < 4; ++i) ends.push_back(ends.back() + 4 + 32 + 16 * (1 + i % 3) + 8);
+  for (size_t i = 0; i < 4; ++i)
+    ends.push_back(ends.back() + 4 + 8 + sizeof(ValueStats) + 16 * (1 + i % 3) + 8);
   ASSERT_EQ(ends.back(), whole.size());
   for (size_t size = 0; size <= whole.size(); ++size) {
     dir_.Write("journal", whole.substr(0, size));

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
+#include "quant/contradiction.h"
 #include "quant/part_spans.h"
 
 namespace tessera {
@@ -119,10 +121,13 @@ bool TileComparer::BytesAreEqual(size_t from) const {
 
 void TileComparer::DecodeBoth(const TilePair& pair, RowRange tile, RowRange chunk) {
   const auto decode = [&](const StoredWeight& weight, const ConstParts& parts, float* out) {
-    ValueStats unused;
+    ValueStats stats;
     const ConstParts within = PartSpansWithin<const std::byte>(*weight.scheme, parts, weight.rows,
                                                                weight.cols, tile, chunk);
-    weight.scheme->DecodeRows(within, weight.rows, weight.cols, chunk, out, unused);
+    weight.scheme->DecodeRows(within, weight.rows, weight.cols, chunk, out, stats);
+    if (stats.wrong_constants == 0 || contradiction_) return;
+    contradiction_ =
+        Contradiction(*weight.scheme, within, weight.rows, weight.cols).Of(weight.name);
   };
   values_a_.resize(chunk.size() * pair.a->cols);
   values_b_.resize(values_a_.size());
@@ -202,10 +207,12 @@ Result<TileResult> TileComparer::Compare(const TilePair& pair, RowRange range, b
   if (pair.raw) return TileResult{};
   if (!measure && !pair.same_encoding && IsPlain(*pair.b)) {
     const TileResult result = CheckRounding(pair, range);
+    if (contradiction_) return Fail(*std::exchange(contradiction_, std::nullopt));
     if (result.rounded) return TileResult{.same = result.same, .rounded = true};
   }
   TileResult result{.same_scales = pair.same_encoding && BytesAreEqual(1)};
   result.stats = std::make_unique<QualityStats>(Measure(pair, range, result.misrounded));
+  if (contradiction_) return Fail(*std::exchange(contradiction_, std::nullopt));
   return result;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,7 +47,7 @@ class TileComparer {
       : a_(a), b_(b), counters_(counters) {}
 
   // Reads every byte of the range once. Without `measure` it measures only what is neither the same
-  // nor rounded.
+  // nor rounded. Fails where what lies beside the codes contradicts them.
   Result<TileResult> Compare(const TilePair& pair, RowRange range, bool measure);
 
   // What Compare needs for its buffers at most.
@@ -68,6 +69,7 @@ class TileComparer {
   WorkCounters& counters_;
   std::vector<std::byte> bytes_;
   std::vector<std::span<const std::byte>> parts_a_, parts_b_;
+  std::optional<Error> contradiction_;  // met while decoding
   std::vector<float> values_a_, values_b_, errors_;
   std::vector<std::byte> rounded_;
 };

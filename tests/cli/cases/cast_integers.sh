@@ -14,6 +14,7 @@ for format in $(ints formats); do
   json "j['parameters'] == $parameters and j['quantization']['method'] != 'none'"
   exits 0 tessera cast in cast --to bf16
   ints check $format in cast
+  exits 0 tessera verify in cast --tensors
   exits 0 tessera reshard in again --shard-size 2MB
   same_tensors in again
   exits 0 tessera verify again
@@ -43,6 +44,8 @@ PY
 exits 3 tessera cast in cast --to bf16
 contains "weight_shape says [256, 128], the weight has [256, 256]"
 contains "mlp.experts.3.up_proj.weight"
+exits 3 tessera verify in bf16 --tensors
+contains "weight_shape says [256, 128], the weight has [256, 256]"
 sed -i 's/"group_size": 32/"group_size": 64/' in/config.json
 exits 3 tessera cast in other --to bf16
 contains "does not fit its weight"

@@ -29,8 +29,11 @@ struct SchemeRow {
   ModuleSet modules;             // by default
   // nullptr where a repacked weight has no counterpart.
   std::unique_ptr<Scheme> (*make)(const SchemeArgs&);
-  // How many dB the measured ratio of signal to noise may lie below the predicted one.
-  double allowance = 0;
+  // How many dB the measured ratio of signal to noise may lie below the predicted one: what normal
+  // to Student-t3 weights need, and a little. A searched scale clips on purpose.
+  struct Allowance {
+    double absmax = 0, search = 0;
+  } allowance = {};
   bool rest_stays_fp8 = false;  // linears that it does not reach; else they become BF16
   bool needs_input_scale = false;
   bool repacks = false;  // integers as they are, in another layout

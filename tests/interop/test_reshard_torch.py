@@ -23,12 +23,20 @@ def digest(folder, degree):
     return joined.hexdigest()
 
 
+def cuttable_model(name, tmp_path_factory):
+    out = tmp_path_factory.mktemp(name) / "in"
+    subprocess.run([sys.executable, "-B", SUPPORT / "cuttable_models.py", name, out], check=True)
+    return out
+
+
 @pytest.fixture(scope="module")
 def many_heads(tmp_path_factory):
-    out = tmp_path_factory.mktemp("many-heads") / "in"
-    subprocess.run([sys.executable, "-B", SUPPORT / "cuttable_models.py", "many-heads", out],
-                   check=True)
-    return out
+    return cuttable_model("many-heads", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def true_widths(tmp_path_factory):
+    return cuttable_model("true-widths", tmp_path_factory)
 
 
 def compare(source, degree, work):
@@ -49,3 +57,9 @@ def test_ranks_are_torchs_and_torchs_are_deepseeks(workshop, family, form, degre
 @pytest.mark.parametrize("degree", [16, 128])
 def test_many_ranks_are_torchs_and_torchs_are_deepseeks(many_heads, degree, tmp_path):
     assert compare(many_heads, degree, tmp_path) == GOLDEN[f"many-heads {degree}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("degree", [4, 16])
+def test_true_widths_are_torchs_and_torchs_are_deepseeks(true_widths, degree, tmp_path):
+    assert compare(true_widths, degree, tmp_path) == GOLDEN[f"true-widths {degree}"]

@@ -41,6 +41,12 @@ contains() {
   fi
 }
 
+# skip REASON: ends a case that cannot be run here.
+skip() {
+  echo "skipped: $1" >&2
+  exit 77
+}
+
 # on_terminal COMMAND...: runs it with stdout and stderr on one pseudo-terminal, kept in ./out.
 on_terminal() {
   python3 -c '
@@ -78,4 +84,26 @@ wrong = [name for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(na
 if wrong:
     sys.exit(f"{len(wrong)} tensors differ, the first: {wrong[0]}: "
              f"{a.get(wrong[0])} and {b.get(wrong[0])}")' "$1" "$2" "${3-True}"
+}
+
+# payload FOLDER [EXPRESSION]: how many bytes of tensors the folder holds. Only those count for whose
+# `name` the Python expression is true.
+payload() {
+  python3 -c '
+import glob, json, struct, sys
+total = 0
+for path in glob.glob(sys.argv[1] + "/*.safetensors"):
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    header.pop("__metadata__", None)
+    for name, t in header.items():
+        if eval(sys.argv[2]):
+            total += t["data_offsets"][1] - t["data_offsets"][0]
+print(total)' "$1" "${2-True}"
+}
+
+# digest_of_ranks FOLDER N: the SHA-256 of all rank files, one after the other.
+digest_of_ranks() {
+  local rank
+  for rank in $(seq 0 $(($2 - 1))); do cat "$1/model$rank-mp$2.safetensors"; done | sha256sum | cut -d' ' -f1
 }

@@ -9,6 +9,7 @@ on the PATH, after the functions of prelude.bash. Beside it may lie, with the sa
   CASE.stdout   its standard output; likewise CASE.stderr (default: anything)
 Expected output is compared line by line: `*` and `?` match as in a shell, a line `...` stands for
 any number of lines.
+A case that calls `skip REASON` counts as neither passed nor failed.
 """
 import fnmatch
 import os
@@ -17,6 +18,8 @@ import re
 import subprocess
 import sys
 import tempfile
+
+SKIPPED = 77  # also the runner's own status, which ctest knows
 
 
 def line_pattern(line):
@@ -39,6 +42,10 @@ def matches(expected, actual):
     return len(actual) in reachable
 
 
+class Skipped(Exception):
+    """The case says that it cannot be run here, and why."""
+
+
 def run_case(tessera, case):
     """Returns the list of complaints about one case, empty when it passed."""
     prelude = pathlib.Path(__file__).with_name("prelude.bash")
@@ -59,6 +66,8 @@ def run_case(tessera, case):
     streams = {"stdout": done.stdout.decode(errors="replace"),
                "stderr": done.stderr.decode(errors="replace")}
 
+    if done.returncode == SKIPPED:
+        raise Skipped(streams["stderr"].strip())
     complaints = []
     exit_file = case.with_suffix(".exit")
     expected_exit = int(exit_file.read_text()) if exit_file.exists() else 0
@@ -77,7 +86,11 @@ def run_case(tessera, case):
 
 def main():
     tessera, case = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
-    complaints = run_case(tessera, case)
+    try:
+        complaints = run_case(tessera, case)
+    except Skipped as reason:
+        print(f"{case.stem}: {reason}")
+        return SKIPPED
     print("\n".join(complaints) if complaints else f"{case.stem}: passed")
     return 1 if complaints else 0
 

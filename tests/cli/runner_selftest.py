@@ -27,6 +27,10 @@ class Runner(unittest.TestCase):
         self.assertTrue(self.case("exits 0 false"))
         self.assertEqual(self.case("exits 1 false"), [])
 
+    def test_a_case_may_be_skipped_with_a_reason(self):
+        with self.assertRaisesRegex(run.Skipped, "no such device"):
+            self.case("skip 'no such device'; false")
+
     def test_output_is_compared(self):
         self.assertEqual(self.case("echo ab; echo c >&2", stdout="a?\n", stderr="c\n"), [])
         self.assertTrue(self.case("echo ab", stdout="b*\n"))

@@ -1,10 +1,27 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "convert/engines/engine.h"
 #include "quant/registry.h"
 
 namespace tessera::cli {
 namespace {
+
+// For some model at least: `tessera engines ENGINE` says for which, and how.
+std::vector<std::string_view> EnginesOf(const SchemeRow& row) {
+  std::vector<std::string_view> names;
+  for (const EngineProfile* engine : Engines()) {
+    const SchemeRule* rule = engine->FindScheme(row.engine_name);
+    if (rule != nullptr && rule->loads) names.push_back(engine->name);
+  }
+  return names;
+}
+
+std::string Joined(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (const std::string_view name : names) text.append(text.empty() ? "" : " ").append(name);
+  return text;
+}
 
 struct SchemesOptions {};
 
@@ -14,6 +31,7 @@ Result<Outcome> RunSchemes(const SchemesOptions&, Terminal& terminal) {
     for (const SchemeRow& row : Schemes()) {
       schemes.push_back({{"name", row.name},
                          {"on_disk", row.on_disk},
+                         {"engines", EnginesOf(row)},
                          {"modules", NamesOf(row.modules)},
                          {"rest", row.rest_stays_fp8 ? "fp8" : "bf16"},
                          {"needs_input_scale", row.needs_input_scale}});
@@ -24,10 +42,11 @@ Result<Outcome> RunSchemes(const SchemesOptions&, Terminal& terminal) {
   std::vector<TableRow> rows;
   for (const SchemeRow& row : Schemes()) {
     rows.push_back({std::string(row.name), NamesOf(row.modules),
-                    row.rest_stays_fp8 ? "FP8" : "BF16", std::string(row.on_disk)});
+                    row.rest_stays_fp8 ? "FP8" : "BF16", std::string(row.on_disk),
+                    Joined(EnginesOf(row))});
   }
-  terminal.PrintTable({"scheme", "modules", "other linears", "on disk"}, rows,
-                      std::vector<Align>(4, Align::kLeft));
+  terminal.PrintTable({"scheme", "modules", "other linears", "on disk", "engines"}, rows,
+                      std::vector<Align>(5, Align::kLeft));
   return Outcome::kDone;
 }
 

@@ -206,6 +206,19 @@ Result<void> Decider::CheckQuantize() const {
                     .In(source_->checkpoint->dir().string())
                     .Next("tessera reshard --shard-size repacks it as it is"));
   }
+  if (quantize.search == Search::kMseSigned &&
+      (quantize.engine == nullptr || quantize.engine->negative_scales.empty())) {
+    std::string engines;
+    for (const EngineProfile* engine : Engines()) {
+      if (engine->negative_scales.empty()) continue;
+      engines.append(engines.empty() ? "" : ", ").append(engine->name);
+    }
+    return Fail(
+        Error(ErrorCode::kUnsupported,
+              "mse-signed stores negative scales, which few engines are known to compute with")
+            .Expected("--for one of: " + engines)
+            .Next("--search mse keeps scales positive"));
+  }
   if (quantize.scheme->needs_input_scale && !quantize.input_scale && !quantize.calibration) {
     return Fail(
         Error(ErrorCode::kUsage, scheme + " stores the scale of activations, and none is given")

@@ -42,6 +42,8 @@ ModuleSet SetOf(const TensorRole& role) {
 
 std::string NamesOf(ModuleSet modules) {
   if (modules == kAllLinears) return "all linears";
+  if (modules == kAllButKvB) return "all linears but kv_b_proj";
+  if (modules == kFp8Linears) return "all linears, indexer.wk";
   std::string names;
   for (const SetName& set : kSetNames) {
     if ((modules & set.modules) == 0) continue;

@@ -252,7 +252,8 @@ void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
   verb.add_option("--threads", o.run.threads, "Computing threads; default: the cores it may use")
       ->check(CLI::Range(1, 1024));
-  verb.add_option("--memory", o.memory, "Budget for buffers")->capture_default_str();
+  verb.add_option("--memory", o.memory,
+                  "Budget for buffers; default: 256MiB, or more where a single weight needs it");
   verb.add_flag("--dry-run", o.dry_run, "Print the plan; write nothing");
   verb.add_flag("--rehearse", o.run.rehearse, "Do everything, discard the output");
   verb.add_flag("--sha256", o.request.sha256, "Record whole-file SHA-256 in the manifest")
@@ -285,7 +286,9 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   if (ranked && !options.shard_size.empty()) {
     return Fail(ErrorCode::kUsage, "--mp writes one file a rank: leave out --shard-size");
   }
-  TESSERA_ASSIGN(options.run.memory, ParseBytes("--memory", options.memory));
+  if (!options.memory.empty()) {
+    TESSERA_ASSIGN(options.run.memory, ParseBytes("--memory", options.memory));
+  }
   if (!options.shard_size.empty()) {
     TESSERA_ASSIGN(options.request.shard_size, ParseBytes("--shard-size", options.shard_size));
   }

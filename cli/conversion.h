@@ -15,7 +15,7 @@ struct ConversionOptions {
   RunOptions run;
   bool dry_run = false;
   // As typed; turned into request and run by RunConversion.
-  std::string mtp, names, shard_size, memory = "256MiB";
+  std::string mtp, names, shard_size, memory;
 };
 
 // IN, a checkpoint, and a config.json for it.

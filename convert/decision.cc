@@ -225,7 +225,7 @@ Result<void> Decider::CheckQuantize() const {
     return Fail(
         Error(ErrorCode::kUsage, scheme + " stores the scale of activations, and none is given")
             .Expected("--calibration FILE or --input-scale X")
-            .Next("tessera calibrate measures them"));
+            .Next("docs/cli.md describes the file"));
   }
   if (!quantize.input_scale) return {};
   const float stored = reference::DecodeBf16(reference::RoundToBf16(*quantize.input_scale));

@@ -72,9 +72,9 @@ struct Request {
 
 // How to run it. None of these may change an output byte.
 struct RunOptions {
-  unsigned threads = 0;                      // 0: the cores this process may use
-  uint64_t memory = uint64_t{256} << 20;     // for buffers
-  bool rehearse = false;                     // do everything, discard the output
+  unsigned threads = 0;   // 0: the cores this process may use
+  uint64_t memory = 0;    // for buffers; 0: 256 MiB, or more where a single weight needs it
+  bool rehearse = false;  // do everything, discard the output
   const std::atomic<int>* signal = nullptr;  // non-zero: stop soon, keeping what is done
 
   bool Stopped() const { return signal != nullptr && *signal != 0; }

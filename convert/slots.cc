@@ -10,6 +10,7 @@
 namespace tessera {
 namespace {
 
+constexpr uint64_t kDefaultMemory = uint64_t{256} << 20;
 constexpr size_t kAlignment = 4096;  // what direct I/O would ask for
 // A tile above this does not size the slots: it is given a buffer of its own.
 constexpr uint64_t kLargestSlot = 3 * kTileBytes;
@@ -104,19 +105,20 @@ Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options) {
   buffers.slot_bytes = std::max(buffers.slot_bytes, uint64_t{kAlignment});
   const bool reserves = largest > buffers.slot_bytes;
   const uint64_t least = buffers.slot_bytes + (reserves ? largest : 0);
-  if (least > options.memory) {
+  const uint64_t memory = options.memory == 0 ? std::max(kDefaultMemory, least) : options.memory;
+  if (least > memory) {
     return Fail(Error(ErrorCode::kMemoryBudget, "the memory budget is too small for a single tile")
                     .Expected("--memory of at least " + std::to_string(least) + " bytes")
-                    .Found(std::to_string(options.memory) + " bytes"));
+                    .Found(std::to_string(memory) + " bytes"));
   }
   // Beyond a few tiles a thread, more slots only make more of memory dirty.
   const uint64_t threads = options.threads == 0 ? AvailableCores() : options.threads;
   const uint64_t useful =
       std::min<uint64_t>(2 * threads + 4 * kIoThreads, std::max<uint64_t>(1, plan.tiles));
-  const uint64_t for_slots = options.memory - (reserves ? largest : 0);
+  const uint64_t for_slots = memory - (reserves ? largest : 0);
   buffers.slots = static_cast<uint32_t>(std::min(for_slots / buffers.slot_bytes, useful));
   if (reserves) {
-    const uint64_t left = options.memory - buffers.slots * buffers.slot_bytes;
+    const uint64_t left = memory - buffers.slots * buffers.slot_bytes;
     buffers.reserve = std::min(left, useful * largest);
   }
   return buffers;

@@ -1,9 +1,11 @@
 #include "convert/decision.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "convert/mtp_split.h"
 #include "quant/module_set.h"
+#include "quant/reference.h"
 #include "quant/repack.h"
 
 namespace tessera {
@@ -211,6 +213,13 @@ Result<void> Decider::CheckQuantize() const {
         Error(ErrorCode::kUsage, scheme + " stores the scale of activations, and none is given")
             .Expected("--calibration FILE or --input-scale X")
             .Next("tessera calibrate measures them"));
+  }
+  if (!quantize.input_scale) return {};
+  const float stored = reference::DecodeBf16(reference::RoundToBf16(*quantize.input_scale));
+  if (!std::isfinite(stored) || stored <= 0) {
+    return Fail(Error(ErrorCode::kUsage, "--input-scale is no scale that BF16 holds")
+                    .Expected("a number above 0, at most 3.3e38")
+                    .Found(std::to_string(*quantize.input_scale)));
   }
   return {};
 }

@@ -37,7 +37,7 @@ void AddSchemes(CLI::App& app, Session& session) {
   CLI::App& verb = AddVerb(app, session, "schemes", "List the ways to requantize",
                            "A row a scheme: which modules it quantizes by default, what becomes of "
                            "the other linears,\n"
-                           "which engines load it, and what is on disk.");
+                           "and what is on disk. Which engines load it: tessera engines.");
   SetAction(verb, session, std::make_shared<SchemesOptions>(), RunSchemes);
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The toolkit in a minute: builds it, makes a small checkpoint with the quirks of the real release,
-# looks at it, casts it from block FP8 to BF16 and checks the result.
+# looks at it, casts it from block FP8 to BF16, quantizes it to INT4, and checks the results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -39,5 +39,11 @@ say "Every byte that was written is hashed in tessera.manifest.json; this reads 
     "Line one is the verdict; the exit code says the same."
 show tessera verify bf16
 show tessera verify original bf16
+
+say "INT4 experts as vLLM, SGLang and others load them, straight from FP8: scales are searched for the least" \
+    "error, and the manifest says how good each weight is."
+show tessera quantize original int4 --scheme w4a16 --for vllm
+show tessera verify int4
+show tessera inspect int4 --for vllm
 
 say "The same, for your own: tessera cast DIR OUT --to bf16     (all options: tessera cast --help)"

@@ -4,6 +4,10 @@ import pathlib
 import subprocess
 
 import pytest
+import torch
+
+# Tensors here are small: on shared cores threads cost more than they give.
+torch.set_num_threads(1)
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 TESSERA = os.environ.get("TESSERA", str(REPOSITORY / "build/release/bin/tessera"))
@@ -36,6 +40,18 @@ class Workshop:
                                                      for o in options)])
         if not out.exists():
             run_tessera("cast", source, out, *options)
+        return out
+
+
+    def quantize(self, source, scheme, *options):
+        """With exit code 1, for weights below their scheme's quality, the output is whole too."""
+        out = self.folder / "-".join([source.name, scheme, *(str(o).strip("-").replace("/", "_")
+                                                             for o in options)])
+        if not out.exists():
+            command = [TESSERA, "quantize", source, out, "--scheme", scheme, *options]
+            done = subprocess.run([*map(str, command)], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True)
+            assert done.returncode in (0, 1), f"{scheme}:\n{done.stderr}"
         return out
 
 

@@ -5,9 +5,8 @@ import shutil
 
 import pytest
 import torch
-from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.quantization import QuantizationConfig, preset_name_to_scheme
-from compressed_tensors.quantization.utils import calculate_qparams
+from ct_numbers import compress
 from safetensors.torch import save_file
 from torch_numbers import assert_same, load
 
@@ -26,29 +25,6 @@ CASES = {
     "fp8": ("FP8_DYNAMIC", "float-quantized", LINEARS, torch.bfloat16),
     "fp8-block": ("FP8_BLOCK", "float-quantized", EXPERTS, torch.bfloat16),
 }
-
-
-def extremes(weight, args):
-    """Minimum and maximum of whatever shares a scale."""
-    rows, cols = weight.shape
-    if args.strategy == "group":
-        groups = weight.reshape(rows, cols // args.group_size, args.group_size)
-        return groups.amin(-1), groups.amax(-1)
-    if args.strategy == "block":
-        high, wide = args.block_structure
-        blocks = weight.reshape(rows // high, high, cols // wide, wide)
-        return blocks.amin((1, 3)), blocks.amax((1, 3))
-    return weight.amin(-1, keepdim=True), weight.amax(-1, keepdim=True)
-
-
-def compress(weight, scheme, form, scale_dtype):
-    """Returns the tensors that the package stores, and the weight that it makes of them."""
-    args = scheme.weights
-    scale, zero = calculate_qparams(*extremes(weight, args), args)
-    state = {"weight": weight, "weight_scale": scale.to(scale_dtype), "weight_zero_point": zero}
-    compressor = BaseCompressor.get_value_from_registry(form)
-    stored = compressor.compress(state, scheme)
-    return stored, compressor.decompress(stored, scheme)["weight"]
 
 
 @pytest.mark.parametrize("case", CASES)

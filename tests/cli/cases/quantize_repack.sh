@@ -1,0 +1,35 @@
+# Repacking rounds nothing: codes go from one format of equal meaning to another and back, and both mean the same.
+exits 0 tessera synth in --preset tiny --family k2
+quantizes() {
+  local status=0
+  tessera quantize "$@" >out 2>err || status=$?
+  [ $status = 0 ] || [ $status = 1 ] || { cat err >&2; return 1; }
+}
+for pair in "w4a16 repack-awq" "w4a16 repack-gptq" "w4a16-g32 repack-awq" "w4a16-asym repack-awq" "w8a16-g128 repack-gptq" \
+  "gptq4 repack-ct" "gptq4 repack-awq" "gptq8 repack-ct" "awq repack-ct"; do
+  set -- $pair
+  quantizes in first --scheme $1
+  exits 0 tessera quantize first second --scheme $2 --json
+  json 'j["ledger"]["repacked"] > 90 and j["ledger"]["quantized"] == 0'
+  exits 0 tessera verify second
+  exits 0 tessera inspect second --check
+  exits 0 tessera cast first plain-1 --to bf16
+  exits 0 tessera cast second plain-2 --to bf16
+  same_tensors plain-1 plain-2
+  # And back, where the scales are of the same type: the tensors are those that were.
+  case $pair in
+    "awq repack-ct") exits 0 tessera quantize second third --scheme repack-awq ;;
+    "gptq"?" repack-ct") exits 0 tessera quantize second third --scheme repack-gptq ;;
+  esac
+  if [ -e third ]; then same_tensors first third; fi
+  rm -rf first second third plain-1 plain-2
+done
+# Never to where the meaning has no place.
+for pair in "awq repack-gptq" "w4a16-asym repack-gptq" "gptq8 repack-awq" "w4a16-channel repack-awq" "w4a16-channel repack-gptq"; do
+  set -- $pair
+  quantizes in first --scheme $1
+  exits 3 tessera quantize first second --scheme $2
+  contains "has no counterpart"
+  [ ! -e second ]
+  rm -r first
+done

@@ -234,6 +234,13 @@ Result<void> Decider::CheckQuantize() const {
                     .Expected("a number above 0, at most 3.3e38")
                     .Found(std::to_string(*quantize.input_scale)));
   }
+  if (!quantize.input_scale) return {};
+  const float stored = reference::DecodeBf16(reference::RoundToBf16(*quantize.input_scale));
+  if (!std::isfinite(stored) || stored <= 0) {
+    return Fail(Error(ErrorCode::kUsage, "--input-scale is no scale that BF16 holds")
+                    .Expected("a number above 0, at most 3.3e38")
+                    .Found(std::to_string(*quantize.input_scale)));
+  }
   return {};
 }
 

@@ -195,12 +195,12 @@ Result<void> Decider::DecideFp8(Decision& decision) const {
 Result<void> Decider::CheckQuantize() const {
   const QuantizeRequest& quantize = *request_->quantize;
   const std::string scheme(quantize.scheme->name);
-  if (request_->mp != 0) {
+  if (request_->mp != 0 && !scheme.starts_with("fp8-block")) {
     return Fail(Error(ErrorCode::kUsage,
                       "--mp belongs to the layout of DeepSeek's demo, which "
                       "knows no " +
                           scheme)
-                    .Next("leave out --mp; for FP8 use: tessera cast --to fp8 --mp N"));
+                    .Next("leave out --mp; the demo loads fp8-block and fp8-block-ue8m0"));
   }
   const bool is_block_fp8 = source_->quant.method == QuantMethod::kFp8Block;
   if (is_block_fp8 && scheme == (source_->quant.ue8m0 ? "fp8-block-ue8m0" : "fp8-block")) {
@@ -226,13 +226,6 @@ Result<void> Decider::CheckQuantize() const {
         Error(ErrorCode::kUsage, scheme + " stores the scale of activations, and none is given")
             .Expected("--calibration FILE or --input-scale X")
             .Next("docs/cli.md describes the file"));
-  }
-  if (!quantize.input_scale) return {};
-  const float stored = reference::DecodeBf16(reference::RoundToBf16(*quantize.input_scale));
-  if (!std::isfinite(stored) || stored <= 0) {
-    return Fail(Error(ErrorCode::kUsage, "--input-scale is no scale that BF16 holds")
-                    .Expected("a number above 0, at most 3.3e38")
-                    .Found(std::to_string(*quantize.input_scale)));
   }
   if (!quantize.input_scale) return {};
   const float stored = reference::DecodeBf16(reference::RoundToBf16(*quantize.input_scale));

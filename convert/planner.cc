@@ -510,10 +510,14 @@ class Planner {
 
   Result<void> EditConfigText() {
     if (ranked()) {
-      const bool fp8 = request_.to == CastTo::kFp8 || (request_.to == CastTo::kStored &&
-                                                       source_.quant.method != QuantMethod::kNone);
-      const bool ue8m0 = request_.to == CastTo::kFp8 ? request_.scale_format == ScaleFormat::kUe8m0
-                                                     : source_.quant.ue8m0;
+      const bool quantized = request_.quantize.has_value();
+      const bool fp8 =
+          request_.to == CastTo::kFp8 || quantized ||
+          (request_.to == CastTo::kStored && source_.quant.method != QuantMethod::kNone);
+      const bool ue8m0 = quantized ? request_.quantize->scheme->engine_name == "fp8-block-ue8m0"
+                         : request_.to == CastTo::kFp8
+                             ? request_.scale_format == ScaleFormat::kUe8m0
+                             : source_.quant.ue8m0;
       TESSERA_ASSIGN(const Json demo, DemoConfig(source_.config, *source_.spec, fp8, ue8m0));
       plan_.folders[0].config = RenderJson(demo);
       return {};

@@ -44,7 +44,6 @@ class Workshop:
 
 
     def quantize(self, source, scheme, *options):
-        """With exit code 1, for weights below their scheme's quality, the output is whole too."""
         out = self.folder / "-".join([source.name, scheme, *(str(o).strip("-").replace("/", "_")
                                                              for o in options)])
         if not out.exists():

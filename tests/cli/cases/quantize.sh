@@ -71,3 +71,12 @@ for target in AVX3 AVX2 SSE4 SSSE3 SCALAR EMU128; do
     rm -r made
   done
 done
+
+# FP8 for the demo's ranks: what cast makes of the same source.
+exits 0 tessera synth plain --preset tiny --format bf16
+for format in f32:fp8-block ue8m0:fp8-block-ue8m0; do
+  exits 0 tessera quantize plain ranks --scheme ${format#*:} --mp 2
+  exits 0 tessera cast plain wanted --to fp8 --scale-format ${format%:*} --mp 2
+  for file in wanted/*.safetensors wanted/config.json; do cmp "$file" "ranks/${file#wanted/}"; done
+  rm -rf ranks wanted
+done

@@ -281,13 +281,14 @@ const Scheme* Decider::TargetWith(float input_scale) {
 Result<void> Decider::DecideQuantize(Decision& decision) {
   const StoredWeight& weight = *decision.weight;
   const TensorInfo& info = weight.parts[0]->info;
-  if (!Contains(kFp8Linears, decision.role)) return {};
+  const bool plain = !weight.is_quantized();
+  const bool linear = Contains(kFp8Linears, decision.role);
+  if (!linear && plain) return {};
   if (weight.scheme == nullptr) {
     return Fail(Error(ErrorCode::kUnsupported, "a weight of a type that cannot be decoded")
                     .Of(info.name())
                     .Found(info.Describe()));
   }
-  const bool plain = weight.parts.size() == 1 && IsPlainFloat(info.dtype());
   if (request_->quantize->scheme->repacks) {
     if (const auto* from = dynamic_cast<const IntScheme*>(weight.scheme)) {
       return DecideRepack(decision, *from);
@@ -304,7 +305,7 @@ Result<void> Decider::DecideQuantize(Decision& decision) {
     if (!accepted) return Fail(std::move(accepted).error().Of(info.name()));
     return {};
   }
-  if (request_->quantize->scheme->rest_stays_fp8) {
+  if (linear && request_->quantize->scheme->rest_stays_fp8) {
     if (source_->quant.method == QuantMethod::kFp8Block && !plain) return {};
     decision.to = targets_[1].get();
     decision.by = Action::kQuantized;

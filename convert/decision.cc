@@ -208,8 +208,7 @@ Result<void> Decider::CheckQuantize() const {
                     .In(source_->checkpoint->dir().string())
                     .Next("tessera reshard --shard-size repacks it as it is"));
   }
-  if (quantize.search == Search::kMseSigned &&
-      (quantize.engine == nullptr || quantize.engine->negative_scales.empty())) {
+  if (quantize.search == Search::kMseSigned && quantize.engine == nullptr) {
     std::string engines;
     for (const EngineProfile* engine : Engines()) {
       if (engine->negative_scales.empty()) continue;

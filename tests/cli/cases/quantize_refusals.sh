@@ -79,3 +79,6 @@ for scheme in $(json '" ".join(s["name"] for s in j["schemes"] if not s["name"].
     done
   done
 done
+
+# Negative scales need an engine that is known to take them.
+refused 3 "transformers" --scheme w4a16 --search mse-signed

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 exec </dev/null
 
 scripts/setup.sh
+mkdir -p build
 scripts/build.sh release tessera >build/demo.log 2>&1 || { cat build/demo.log >&2; exit 1; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

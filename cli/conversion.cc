@@ -84,15 +84,6 @@ SortedJson CopiesJson(const Plan& plan) {
   return {{"dropped", dropped}, {"kept", kept}};
 }
 
-std::string Joined(const std::vector<std::string>& words, std::string_view separator) {
-  std::string text;
-  for (const std::string& word : words) {
-    if (!text.empty()) text += separator;
-    text += word;
-  }
-  return text;
-}
-
 // Of a requantization: where the result can go.
 void PrintEngines(const Plan& plan, Terminal& terminal) {
   if (!plan.engines.empty()) {

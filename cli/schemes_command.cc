@@ -17,12 +17,6 @@ std::vector<std::string_view> EnginesOf(const SchemeRow& row) {
   return names;
 }
 
-std::string Joined(const std::vector<std::string_view>& names) {
-  std::string text;
-  for (const std::string_view name : names) text.append(text.empty() ? "" : " ").append(name);
-  return text;
-}
-
 struct SchemesOptions {};
 
 Result<Outcome> RunSchemes(const SchemesOptions&, Terminal& terminal) {
@@ -43,7 +37,7 @@ Result<Outcome> RunSchemes(const SchemesOptions&, Terminal& terminal) {
   for (const SchemeRow& row : Schemes()) {
     rows.push_back({std::string(row.name), NamesOf(row.modules),
                     row.rest_stays_fp8 ? "FP8" : "BF16", std::string(row.on_disk),
-                    Joined(EnginesOf(row))});
+                    Joined(EnginesOf(row), " ")});
   }
   terminal.PrintTable({"scheme", "modules", "other linears", "on disk", "engines"}, rows,
                       std::vector<Align>(5, Align::kLeft));

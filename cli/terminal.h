@@ -67,6 +67,16 @@ std::string HumanBytes(uint64_t bytes);
 std::string HumanCount(uint64_t count);
 // "1 tensor", "46,183 tensors"
 std::string Plural(uint64_t count, std::string_view noun);
+// "vllm, sglang"
+template <class Words>
+std::string Joined(const Words& words, std::string_view separator) {
+  std::string text;
+  for (const std::string_view word : words) {
+    if (!text.empty()) text += separator;
+    text += word;
+  }
+  return text;
+}
 // "46,183"
 std::string Grouped(uint64_t count);
 

@@ -5,37 +5,8 @@ import itertools
 
 import rig
 
-KILLED = 137
 
-
-class CrashPoints(rig.FaultTest):
-    def crash(self, call, number, threads):
-        """Returns whether the run lived long enough to be killed at that call."""
-        self.drop_output()
-        done = self.cast_with(f"{call}:signal=KILL:when={number}", threads=threads)
-        if done.status == 0:
-            self.assert_finished()
-            return False
-        self.assertEqual(done.status, KILLED, done.err)
-        self.assert_consistent()
-        ways = rig.OTHER_WAYS
-        self.assert_rerun_finishes(*ways[number % len(ways)])
-        return True
-
-    def sweep(self, call, threads, numbers):
-        """Kills at those of `numbers` that exist; returns how many did."""
-        crashes = 0
-        for number in numbers:
-            try:
-                if not self.crash(call, number, threads):
-                    break
-            except AssertionError as error:
-                raise AssertionError(f"killed at {call} {number} of {threads}: {error}") from error
-            crashes += 1
-        return crashes
-
-
-class Quick(CrashPoints):
+class Quick(rig.CrashTest):
     def test_a_kill_at_some_calls_of_each_kind(self):
         for call, threads, numbers in [("pwrite64", "all", [2, 30]), ("fdatasync", "all", [2]),
                                        ("fsync", "all", [6]), ("fsync", "main", [9]),
@@ -50,12 +21,12 @@ class Quick(CrashPoints):
             self.assert_consistent()
             if done.status == 0:
                 break
-            self.assertEqual(done.status, KILLED, done.err)
+            self.assertEqual(done.status, rig.KILLED, done.err)
         self.assertGreater(attempt, 4)
         self.assert_finished()
 
 
-class Sweep(CrashPoints):
+class Sweep(rig.CrashTest):
     def test_a_kill_at_any_call(self):
         # Call, threads, at least how many points there must be: a sweep that kills nothing proves
         # nothing. The writing threads share their calls by chance.

@@ -20,6 +20,7 @@ import tensor_file  # noqa: E402
 
 INDEX = "model.safetensors.index.json"
 MANIFEST = "tessera.manifest.json"
+KILLED = 137
 TRACED = ("pread64,pwrite64,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,openat,mkdir,"
           "rmdir,unlink,unlinkat,ftruncate,fallocate,flock")
 # Ways to finish a run that give the same bytes.
@@ -137,22 +138,25 @@ class FaultTest(unittest.TestCase):
             self.assertIn(str(text), done.err)
 
     def assert_consistent(self):
+        self.assert_folder_consistent(self.out, self.clean)
+
+    def assert_folder_consistent(self, out, clean):
         """Whatever bears its final name is whole, and an index stands for a whole checkpoint."""
-        if not self.out.exists():
+        if not out.exists():
             return
-        files = files_of(self.out)
-        self.assertLessEqual(files, files_of(self.clean))
+        files = files_of(out)
+        self.assertLessEqual(files, files_of(clean))
         for file in files:
             if file.suffix == ".safetensors":
-                tensor_file.read_header(self.out / file)
-            self.assertTrue(filecmp.cmp(self.out / file, self.clean / file, shallow=False),
-                            f"{file} has its final name but not its final bytes")
+                tensor_file.read_header(out / file)
+            self.assertTrue(filecmp.cmp(out / file, clean / file, shallow=False),
+                            f"{out.name}/{file} has its final name but not its final bytes")
         if pathlib.Path(INDEX) in files:
             self.assertIn(pathlib.Path("config.json"), files)
-            named = set(json.loads((self.out / INDEX).read_text())["weight_map"].values())
+            named = set(json.loads((out / INDEX).read_text())["weight_map"].values())
             self.assertLessEqual({pathlib.Path(name) for name in named}, files)
         if pathlib.Path(MANIFEST) in files:
-            self.assertEqual(files, files_of(self.clean))
+            self.assertEqual(files, files_of(clean))
 
     def assert_finished(self):
         self.assert_consistent()
@@ -164,6 +168,34 @@ class FaultTest(unittest.TestCase):
         self.assertEqual(done.status, 0, done.err)
         self.assert_finished()
         return json.loads(done.out)
+
+
+class CrashTest(FaultTest):
+    def crash(self, call, number, threads):
+        """Returns whether the run lived long enough to be killed at that call."""
+        self.drop_output()
+        done = self.cast_with(f"{call}:signal=KILL:when={number}", threads=threads)
+        if done.status == 0:
+            self.assert_finished()
+            return False
+        self.assertEqual(done.status, KILLED, done.err)
+        self.assert_consistent()
+        ways = OTHER_WAYS
+        self.assert_rerun_finishes(*ways[number % len(ways)])
+        return True
+
+    def sweep(self, call, threads, numbers):
+        """Kills at those of `numbers` that exist; returns how many did."""
+        crashes = 0
+        for number in numbers:
+            try:
+                if not self.crash(call, number, threads):
+                    break
+            except AssertionError as error:
+                raise AssertionError(f"killed at {call} {number} of {threads}: {error}") from error
+            crashes += 1
+        return crashes
+
 
 
 def main():

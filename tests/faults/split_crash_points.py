@@ -1,18 +1,13 @@
 #!/usr/bin/env python3
 """Killed at any system call, split-mtp leaves both folders whole or unfinished, and the same command
 finishes them to the same bytes, whatever became of one of them meanwhile."""
-import filecmp
 import itertools
-import json
-import pathlib
 import shutil
 
 import rig
 
-KILLED = 137
 
-
-class SplitCrashPoints(rig.FaultTest):
+class SplitCrashPoints(rig.CrashTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -29,46 +24,10 @@ class SplitCrashPoints(rig.FaultTest):
 
     def assert_consistent(self):
         for name in ("main", "mtp"):
-            out, clean = self.out / name, self.clean / name
-            if not out.exists():
-                continue
-            files, whole = rig.files_of(out), rig.files_of(clean)
-            self.assertLessEqual(files, whole)
-            for file in files:
-                self.assertTrue(filecmp.cmp(out / file, clean / file, shallow=False),
-                                f"{name}/{file} has its final name but not its final bytes")
-            if pathlib.Path(rig.INDEX) in files:
-                shards = set(json.loads((out / rig.INDEX).read_text())["weight_map"].values())
-                self.assertLessEqual({pathlib.Path(shard) for shard in shards}, files)
-            if pathlib.Path(rig.MANIFEST) in files:
-                self.assertEqual(files, whole)
+            self.assert_folder_consistent(self.out / name, self.clean / name)
         # The main model is sealed last.
         if (self.out / "main" / rig.MANIFEST).exists():
             self.assertTrue((self.out / "mtp" / rig.MANIFEST).exists())
-
-    def crash(self, call, number, threads):
-        """Returns whether the run lived long enough to be killed at that call."""
-        self.drop_output()
-        done = self.cast_with(f"{call}:signal=KILL:when={number}", threads=threads)
-        if done.status == 0:
-            self.assert_finished()
-            return False
-        self.assertEqual(done.status, KILLED, done.err)
-        self.assert_consistent()
-        self.assert_rerun_finishes(*rig.OTHER_WAYS[number % len(rig.OTHER_WAYS)])
-        return True
-
-    def sweep(self, call, threads, numbers):
-        """Kills at those of `numbers` that exist; returns how many did."""
-        crashes = 0
-        for number in numbers:
-            try:
-                if not self.crash(call, number, threads):
-                    break
-            except AssertionError as error:
-                raise AssertionError(f"killed at {call} {number} of {threads}: {error}") from error
-            crashes += 1
-        return crashes
 
 
 class Quick(SplitCrashPoints):
@@ -82,16 +41,16 @@ class Quick(SplitCrashPoints):
         for gone in ("main", "mtp"):
             self.drop_output()
             done = self.cast_with("rename:signal=KILL:when=5")
-            self.assertEqual(done.status, KILLED, done.err)
+            self.assertEqual(done.status, rig.KILLED, done.err)
             shutil.rmtree(self.out / gone)
             # The second run stages the lost folder anew and gets less far.
             done = self.cast_with("pwrite64:signal=KILL:when=8", "--threads", "1")
-            self.assertEqual(done.status, KILLED, done.err)
+            self.assertEqual(done.status, rig.KILLED, done.err)
             self.assert_rerun_finishes()
 
     def test_runs_that_journal_elsewhere_do_not_share_the_module(self):
         done = self.cast_with("rename:signal=KILL:when=5")
-        self.assertEqual(done.status, KILLED, done.err)
+        self.assertEqual(done.status, rig.KILLED, done.err)
         other = self.folder / "other"
         done = rig.run(rig.tessera, "split-mtp", self.source, "--main", other, "--mtp",
                        self.out / "mtp", "--json")

@@ -49,9 +49,10 @@ def softmax_scale(config):
 
 
 def rope_frequencies(config):
+    """In F32, as every published program forms them: at position 90 double would differ by 1e-5."""
     rope, dim = config["rope"], config["qk_rope_head_dim"]
     theta = rope["rope_theta"]
-    frequency = theta ** (-np.arange(0, dim, 2, dtype=np.float64) / dim)
+    frequency = 1 / np.float32(theta) ** (np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim))
     if rope["type"] != "yarn":
         return frequency
 
@@ -63,18 +64,20 @@ def rope_frequencies(config):
     high = min(math.ceil(turns_at(rope.get("beta_slow", 1))), dim - 1)
     if low == high:
         high += 0.001
-    interpolated = np.clip((np.arange(dim // 2) - low) / (high - low), 0, 1)
-    return frequency / rope["factor"] * interpolated + frequency * (1 - interpolated)
+    ramp = (np.arange(dim // 2, dtype=np.float32) - np.float32(low)) / np.float32(high - low)
+    kept = 1 - np.clip(ramp, 0, 1)
+    return frequency / np.float32(rope["factor"]) * (1 - kept) + frequency * kept
 
 
 def rope_table(config, count):
-    """exp(i * position * frequency), with YaRN's ratio of scales on it."""
+    """exp(i * position * frequency), with YaRN's ratio of scales on it; the angle in F32 like its frequency."""
     rope, ratio = config["rope"], 1.0
     if rope["type"] == "yarn":
         m, all_dim = rope.get("mscale"), rope.get("mscale_all_dim")
         ratio = (mscale(rope["factor"], m) / mscale(rope["factor"], all_dim) if m and all_dim
                  else mscale(rope["factor"], 1))
-    return ratio * np.exp(1j * np.outer(np.arange(count), rope_frequencies(config)))
+    angles = np.outer(np.arange(count, dtype=np.float32), rope_frequencies(config))
+    return ratio * np.exp(1j * angles.astype(np.float64))
 
 
 def rotate(x, table, interleaved):

@@ -177,11 +177,11 @@ class Model:
         kv_b = self.weights[name + ".kv_b_proj.weight"].reshape(heads, nope + width, rank)
         k_up, v_up = kv_b[:, :nope], kv_b[:, nope:]
 
-        scores = np.einsum("shr,tr->hst", q_rope, k_rope)
+        scores = np.einsum("shr,tr->hst", q_rope, k_rope, optimize=True)
         if self.absorbed:
             scores += np.einsum("shn,hnc,tc->hst", q_nope, k_up, latent, optimize=True)
         else:
-            scores += np.einsum("shn,thn->hst", q_nope, np.einsum("tc,hnc->thn", latent, k_up))
+            scores += np.einsum("shn,thn->hst", q_nope, np.einsum("tc,hnc->thn", latent, k_up, optimize=True))
         allowed = self.allowed(x, compressed_q, name, table)
         run.attended[name] = allowed.sum(-1)
         scores = np.where(allowed, scores * softmax_scale(c), -np.inf)
@@ -189,7 +189,7 @@ class Model:
         if self.absorbed:
             mixed = np.einsum("hst,tc,hvc->shv", p, latent, v_up, optimize=True)
         else:
-            mixed = np.einsum("hst,thv->shv", p, np.einsum("tc,hvc->thv", latent, v_up))
+            mixed = np.einsum("hst,thv->shv", p, np.einsum("tc,hvc->thv", latent, v_up, optimize=True))
         return self.linear(mixed.reshape(count, heads * width), name + ".o_proj")
 
     def allowed(self, x, compressed_q, name, table):
@@ -221,8 +221,8 @@ class Model:
         if self.hadamard_transform:
             q, k = q @ hadamard(dim), k @ hadamard(dim)
         weights = self.linear(x, name + ".weights_proj") * heads ** -0.5 * dim ** -0.5
-        products = np.maximum(np.einsum("shd,td->sht", q, k), 0)
-        return np.einsum("sht,sh->st", products, weights)
+        products = np.maximum(np.einsum("shd,td->sht", q, k, optimize=True), 0)
+        return np.einsum("sht,sh->st", products, weights, optimize=True)
 
     # Feed-forward
 

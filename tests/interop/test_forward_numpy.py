@@ -1,14 +1,17 @@
 """`tessera forward` against the published formulas in NumPy's double precision, and against DeepSeek's demo in PyTorch:
 synth models of every family, and V2, which synth does not make."""
 import json
-import shutil
+import sys
 
 import numpy as np
 import pytest
-from conftest import FAMILIES, run_tessera
+from conftest import FAMILIES, REPOSITORY, run_tessera
 from numpy_deepseek import Model, largest
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch_demo import Demo
+
+sys.path.insert(0, str(REPOSITORY / "tests/support"))
+import v2_model  # noqa: E402
 
 MTP = ("v3", "v3.1", "v3.2", "glm5")
 
@@ -91,37 +94,13 @@ def test_the_mtp_module_drafts_what_the_formulas_do(synth, family, count, tmp_pa
     assert report["nll"] == pytest.approx(nll(want.logits, tokens(count)[1:]), rel=1e-6)
 
 
-def v2(source, folder, **changes):
-    """A V2 made of a V3: no bias, no MTP module, softmax scores, groups chosen by their best expert."""
-    shutil.copytree(source, folder)
-    config = json.loads((folder / "config.json").read_text())
-    del config["num_nextn_predict_layers"]
-    config.update(architectures=["DeepseekV2ForCausalLM"], model_type="deepseek_v2", scoring_func="softmax",
-                  topk_method="group_limited_greedy", norm_topk_prob=False, routed_scaling_factor=16.0)
-    config["rope_scaling"].update(mscale=0.707, mscale_all_dim=0.707)
-    config.update(changes)
-    (folder / "config.json").write_text(json.dumps(config))
-    tensors = {}
-    for shard in folder.glob("*.safetensors"):
-        tensors.update(load_file(shard))
-        shard.unlink()
-    (folder / "model.safetensors.index.json").unlink()
-    last = f"model.layers.{config['num_hidden_layers']}."
-    tensors = {name: tensor for name, tensor in tensors.items()
-               if not name.startswith(last) and not name.endswith("e_score_correction_bias")}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.safetensors.index.json").write_text(json.dumps(
-        {"metadata": {}, "weight_map": dict.fromkeys(tensors, "model.safetensors")}))
-    return folder
-
-
 V2 = {"groups": {}, "one group kept": {"topk_group": 1}, "greedy": {"topk_method": "greedy"},
       "no yarn": {"rope_scaling": None}, "eps": {"rms_norm_eps": 1e-2}}
 
 
 @pytest.mark.parametrize("changes", V2.values(), ids=V2)
 def test_v2_is_the_formulas(synth, changes, tmp_path):
-    folder = v2(synth("v3", "--format", "bf16"), tmp_path / "v2", **changes)
+    folder = v2_model.make(synth("v3", "--format", "bf16"), tmp_path / "v2", **changes)
     want = Model(folder).forward(tokens(100))
     got, report = forward(folder, tokens(100), tmp_path)
     assert error(got, want.logits).max() < 1e-5
@@ -163,7 +142,7 @@ def test_another_expert_would_show(synth, family, layer):
     assert error(model.forward(tokens(50)).logits, want).min() > 1e-3
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_absorbed_and_naive_attention_agree(synth, family):
     folder = synth(family, "--quirks")
     naive, absorbed = Model(folder).forward(tokens(80)), Model(folder, absorbed=True).forward(tokens(80))

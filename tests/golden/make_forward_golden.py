@@ -42,14 +42,6 @@ def run(*command):
                    stderr=subprocess.DEVNULL)
 
 
-def digest(tensors):
-    """Over names, types, shapes and bytes, in the order of names."""
-    total = hashlib.sha256()
-    for name, (dtype, shape, data) in sorted(tensors.items()):
-        total.update(f"{name} {dtype} {shape}\n".encode() + data)
-    return total.hexdigest()
-
-
 def by_transformers(tessera, folder, ids):
     """In float32, from a cast without what transformers leaves out."""
     plain = folder.with_name(folder.name + "-f32")
@@ -85,7 +77,7 @@ def main():
             golden["models"][name] = {
                 "synth": options, "by": source, "top1": logits.argmax(1).tolist(),
                 "sha256": hashlib.sha256(data).hexdigest(),
-                "tensors": digest(tensor_file.read_folder(folder))}
+                "tensors": tensor_file.digest(tensor_file.read_folder(folder))}
     (out / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
 
 

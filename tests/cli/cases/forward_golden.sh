@@ -1,6 +1,6 @@
 # Logits are those of transformers and of the published formulas in NumPy, which tests/golden/forward holds; see
 # make_forward_golden.py there.
-export PYTHONPATH="$CASES/../../support:$CASES/../../golden" PYTHONDONTWRITEBYTECODE=1 CASES
+export PYTHONPATH="$CASES/../../support" PYTHONDONTWRITEBYTECODE=1 CASES
 cat >compare.py <<'PY'
 import hashlib, json, math, os, pathlib, struct, subprocess
 import tensor_file, v2_model
@@ -15,19 +15,13 @@ def tessera(*words):
     assert done.returncode == 0, (words, done.stderr)
     return done.stdout
 
-def digest(tensors):
-    total = hashlib.sha256()
-    for name, (dtype, shape, data) in sorted(tensors.items()):
-        total.update(f"{name} {dtype} {shape}\n".encode() + data)
-    return total.hexdigest()
-
 def relative_error(got, want):
     return math.sqrt(math.fsum((g - w) ** 2 for g, w in zip(got, want)) / math.fsum(w * w for w in want))
 
 for name, model in golden["models"].items():
     tessera("synth", name, "--preset", "tiny", *model["synth"])
     source = v2_model.make(name, "v2-made") if name == "v2" else pathlib.Path(name)
-    assert digest(tensor_file.read_folder(source)) == model["tensors"], f"{name}: synth makes another model"
+    assert tensor_file.digest(tensor_file.read_folder(source)) == model["tensors"], f"{name}: synth makes another model"
     report = json.loads(tessera("forward", source, "--tokens", "ids.json", "--logits", name + ".logits", "--json"))
     assert report["top1"] == model["top1"], name
     data = (folder / f"{name}.f32.bin").read_bytes()

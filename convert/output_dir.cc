@@ -1,9 +1,5 @@
 #include "convert/output_dir.h"
 
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <sstream>
 
@@ -15,8 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Names for part 1 of 1: splitting a run over machines will add others beside it.
-constexpr std::string_view kPart = "part-1-of-1";
 constexpr uint64_t kMaxNamesBytes = uint64_t{256} << 20;
 
 // Everything below `dir` that is no folder, relative to it. Folders hold nothing of anybody's.
@@ -87,8 +81,9 @@ Digest InputState(const Plan& plan) {
 
 }  // namespace
 
-OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder)
+OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder, const RunPart& part)
     : out_(out.filename().empty() ? out.parent_path() : out),  // "OUT/"
+      part_(part),
       index_name_(plan.folders[folder].index_name) {
   final_names_ = {"config.json", std::string(kManifestName)};
   if (!index_name_.empty()) final_names_.push_back(index_name_);
@@ -117,30 +112,29 @@ Result<void> OutputDir::Claim() {
     TESSERA_TRY(SyncDirectory(out_));
     TESSERA_TRY(SyncDirectory(fs::absolute(out_).parent_path()));
   }
-  return Lock();
+  TESSERA_ASSIGN(lock_, OutputLock::Take(staging(), part_));
+  return {};
 }
 
 void OutputDir::Release() {
   std::error_code error;
-  if (lock_) {
-    lock_.reset();
-    fs::remove(staging() / (std::string(kPart) + ".lock"), error);
-  }
+  journal_.reset();
+  if (lock_) lock_->Release();
+  lock_.reset();
   fs::remove(staging(), error);  // unless work is staged there
   if (made_) fs::remove(out_, error);
 }
 
 // Leaves nothing in OUT but what the plan ends in.
 Result<void> OutputDir::Begin(const Plan& plan, OutputDir* first) {
-  const fs::path journal = staging() / (std::string(kPart) + ".journal");
-  JournalHead head{
-      .plan = plan.hash, .inputs = InputState(plan), .request = Describe(plan.request)};
+  const fs::path journal = staging() / journal_name();
+  head_ = {.plan = plan.hash, .inputs = InputState(plan), .request = Describe(plan.request)};
   // Two runs of one plan must not share this folder when their journals lie elsewhere.
   if (first != nullptr) {
-    head.request += " journal=" + QuoteJson(fs::canonical(first->out_).string());
+    head_.request += " journal=" + QuoteJson(fs::canonical(first->out_).string());
   }
   // --force on an unfinished run of the very same plan goes on with it.
-  if (replace_ && (sealed_ || !Journal::Open(journal, head))) {
+  if (replace_ && (sealed_ || !Journal::Open(journal, head_))) {
     // First on record that all of it is ours: a kill in the middle must not make the rest look
     // foreign.
     std::vector<std::string> all = ours_;
@@ -151,7 +145,7 @@ Result<void> OutputDir::Begin(const Plan& plan, OutputDir* first) {
   }
   std::error_code error;
   if (first != nullptr && !fs::exists(journal, error)) TESSERA_TRY(first->journal().Forget());
-  TESSERA_ASSIGN(journal_, Journal::Open(journal, head));
+  TESSERA_ASSIGN(journal_, Journal::Open(journal, head_));
   // What an abandoned run left and this one does not replace.
   TESSERA_TRY(Remove([&](const std::string& name) {
     return !std::ranges::binary_search(final_names_, name) ||
@@ -192,9 +186,8 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
               .Next("give another folder, or --force to replace it"));
     }
   }
-  const fs::path names_file = staging() / (std::string(kPart) + ".names");
-  if (unfinished && fs::exists(names_file, error)) {
-    TESSERA_ASSIGN(const std::string text, ReadWholeFile(names_file, kMaxNamesBytes));
+  for (const std::string& names_file : StagedFiles(".names")) {
+    TESSERA_ASSIGN(const std::string text, ReadWholeFile(staging() / names_file, kMaxNamesBytes));
     std::istringstream entries(text);
     for (std::string name; std::getline(entries, name, '\0');) {
       if (StaysInside(name)) ours_.push_back(name);
@@ -220,50 +213,47 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
   return {};
 }
 
-Result<void> OutputDir::Lock() {
-  const fs::path path = staging() / (std::string(kPart) + ".lock");
-  std::error_code error;
-  const bool exists = fs::exists(fs::symlink_status(path, error));
-  Result<File> file = exists ? File::OpenWrite(path) : File::Create(path);
-  const auto held = [&](const std::string& by) {
-    return Fail(Error(ErrorCode::kOutputLocked, "another run is writing this output")
-                    .In(out_.string())
-                    .Found(by)
-                    .Next("wait for it to end, or give another folder"));
-  };
-  if (!file) {
-    // Created or removed by another run between our look and our open; anything else is an error.
-    if (exists != fs::exists(fs::symlink_status(path, error))) {
-      return held("its lock file appeared or went just now");
-    }
-    return Fail(std::move(file).error());
-  }
-  char holder[32] = {};
-  if (::flock(file->descriptor(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) {
-      return Fail(SystemError(ErrorCode::kWriteFailed, "locking", path, errno));
-    }
-    const ssize_t got = ::pread(file->descriptor(), holder, sizeof holder - 1, 0);
-    return held(got > 0 ? "process " + std::string(holder) : "a process just starting");
-  }
-  // A run that ended meanwhile removed the file we locked: the lock would guard nothing.
-  struct stat opened, named;
-  if (::fstat(file->descriptor(), &opened) != 0 || ::stat(path.c_str(), &named) != 0 ||
-      opened.st_ino != named.st_ino) {
-    return held("its lock file went just now");
-  }
-  TESSERA_TRY(file->Allocate(0));
-  const std::string pid = std::to_string(::getpid());
-  TESSERA_TRY(file->WriteAt(0, std::as_bytes(std::span(pid))));
-  lock_ = *std::move(file);
-  return {};
-}
-
 Result<void> OutputDir::WriteNames(const std::vector<std::string>& names) const {
   std::string text;
   for (const std::string& name : names) text += name + '\0';
-  return WriteFileAtomically(staging() / (std::string(kPart) + ".names"), text, staging());
+  return WriteFileAtomically(staging() / (part_.Name() + ".names"), text, staging());
 }
+
+std::vector<std::string> OutputDir::StagedFiles(std::string_view ending) const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(staging(), error)) {
+    if (entry.path().extension() == ending) names.push_back(entry.path().filename());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+std::vector<std::string> OutputDir::JournalNames() const { return StagedFiles(".journal"); }
+
+bool OutputDir::has_journal(const std::string& name) const {
+  std::error_code error;
+  return fs::exists(staging() / name, error);
+}
+
+Result<std::vector<TileRecord>> OutputDir::ReadJournal(const std::string& name) const {
+  return Journal::Read(staging() / name, head_);
+}
+
+Result<void> OutputDir::RemoveOtherJournals() {
+  std::error_code error;
+  for (const std::string& name : JournalNames()) {
+    if (name == journal_name()) continue;
+    fs::remove(staging() / name, error);
+    if (error) {
+      return Fail(
+          SystemError(ErrorCode::kWriteFailed, "removing", staging() / name, error.value()));
+    }
+  }
+  return SyncDirectory(staging());
+}
+
+Result<bool> OutputDir::HoldAlone(const StopCheck& check) { return lock_->HoldAlone(check); }
 
 // Removes what is in OUT and chosen; Inspect has made sure that all of it is ours. First goes what
 // says that the checkpoint is whole, last the folders that have become empty.
@@ -307,12 +297,12 @@ Result<void> OutputDir::Close() {
   journal_.reset();
   TESSERA_TRY(ClearStaging());
   std::error_code error;
-  for (const char* ending : {".names", ".lock"}) {
-    if (ending == std::string_view(".lock")) lock_.reset();
-    fs::remove(staging() / (std::string(kPart) + ending), error);
+  for (const std::string& name : StagedFiles(".names")) {
+    fs::remove(staging() / name, error);
     if (error)
       return Fail(SystemError(ErrorCode::kWriteFailed, "removing", staging(), error.value()));
   }
+  lock_->Release();
   // Not empty, or gone: another run has come, whose folder it is now.
   fs::remove(staging(), error);
   return SyncDirectory(out_);

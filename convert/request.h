@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "convert/engines/engine.h"
+#include "convert/run_part.h"
 #include "formats/model_spec.h"
 #include "formats/result.h"
 #include "quant/int_format.h"
@@ -75,6 +76,10 @@ struct RunOptions {
   unsigned threads = 0;   // 0: the cores this process may use
   uint64_t memory = 0;    // for buffers; 0: 256 MiB, or more where a single weight needs it
   bool rehearse = false;  // do everything, discard the output
+  RunPart part;           // this run's share, where several work on one output
+  bool finish = false;    // only seal what parts have made; kUnfinished if they have not
+  // What a part was called with, from which `finish` can make the plan again; opaque here.
+  std::string command;
   const std::atomic<int>* signal = nullptr;  // non-zero: stop soon, keeping what is done
 
   bool Stopped() const { return signal != nullptr && *signal != 0; }

@@ -79,6 +79,7 @@ constexpr Row kTable[] = {
     {ErrorCode::kForeignFile, "foreign-file", kConflict},
     {ErrorCode::kPlanMismatch, "plan-mismatch", kConflict},
     {ErrorCode::kDamagedJournal, "damaged-journal", kConflict},
+    {ErrorCode::kUnfinishedParts, "unfinished-parts", kNegative},
     {ErrorCode::kMemoryBudget, "memory-budget", kMemory},
     {ErrorCode::kBadManifest, "bad-manifest", kInput},
     {ErrorCode::kBadCalibration, "bad-calibration", kInput},

@@ -99,6 +99,7 @@ enum class ErrorCode : uint8_t {
   kForeignFile,
   kPlanMismatch,
   kDamagedJournal,
+  kUnfinishedParts,
   kMemoryBudget,
   // Checking.
   kBadManifest,

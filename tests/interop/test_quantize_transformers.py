@@ -2,8 +2,9 @@
 
 transformers 5 holds the routed experts of these models in one fused parameter, to which the parts of a packed expert
 (`experts.0.up_proj.weight_packed`, ...) have nothing to attach: it cannot load them. So a model with experts goes to
-transformers as the cast of the requantized checkpoint, and to `tessera forward` as it is stored; only a model
-without experts is loaded by transformers in compressed-tensors' own format.
+transformers as the cast of the requantized checkpoint, and to `tessera forward` as it is stored; transformers itself
+loads a model without experts in compressed-tensors' format, and block FP8, which it dequantizes where there is no GPU.
+Version 4 loads experts as they are stored: transformers4/.
 """
 import pytest
 import torch
@@ -31,11 +32,14 @@ def save_model(folder, **changes):
 
 
 @pytest.fixture(scope="module")
-def experts(tmp_path_factory):
+def bf16_experts(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("experts") / "experts")
+
+
+@pytest.fixture(scope="module")
+def experts(workshop, bf16_experts):
     """Block FP8, so that every scheme finds what it starts from."""
-    folder = tmp_path_factory.mktemp("experts")
-    run_tessera("cast", save_model(folder / "experts"), folder / "experts-fp8", "--to", "fp8")
-    return folder / "experts-fp8"
+    return workshop.cast(bf16_experts, "--to", "fp8")
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,20 @@ def test_transformers_dequantizes_what_compressed_tensors_describes(workshop, de
     assert state.keys() == cast.keys()
     for name, weight in cast.items():
         assert torch.equal(state[name], weight), name
+
+
+@pytest.mark.parametrize("scheme", ["fp8-block", "fp8-block-ue8m0"])
+def test_transformers_dequantizes_block_fp8_with_experts(workshop, bf16_experts, scheme):
+    """It rounds scales to BF16 on loading, which leaves powers of two as they are."""
+    out = workshop.quantize(bf16_experts, scheme)
+    stored, cast = (
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="eager",
+                                             experts_implementation="eager")
+        for folder in (out, workshop.cast(out, "--to", "bf16")))
+    for (name, got), (_, want) in zip(stored.named_parameters(), cast.named_parameters(), strict=True):
+        off = (got - want).abs().float() / want.abs().float().clamp(min=1e-30)
+        assert off.max() <= (0 if scheme.endswith("ue8m0") else 2 ** -7), name
+    assert error(logits(stored), logits(cast)) < (1e-5 if scheme.endswith("ue8m0") else 0.05)
 
 
 @pytest.mark.parametrize("scheme", ["w4a16", "w4a16-g32", "w8a16", "w8a16-g128"])

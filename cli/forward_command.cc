@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/arithmetic_options.h"
 #include "cli/commands.h"
 #include "cli/conversion.h"
 #include "cli/progress.h"
@@ -18,17 +19,13 @@ using Clock = std::chrono::steady_clock;
 
 struct ForwardVerbOptions {
   std::string checkpoint, tokens, logits;
-  std::string dtype = "f32", weights = "stored", decoder = "fast", memory = "4GiB";
+  std::optional<WeightValues> weights;
+  std::string decoder = "fast", memory = "4GiB";
   ForwardOptions run;
 };
 
 Result<void> ApplyNames(ForwardVerbOptions& options) {
-  constexpr std::pair<std::string_view, Arithmetic> kArithmetics[] = {
-      {"f32", Arithmetic::kF32}, {"bf16", Arithmetic::kBf16}, {"fp8", Arithmetic::kFp8}};
-  for (const auto& [name, arithmetic] : kArithmetics) {
-    if (options.dtype == name) options.run.arithmetic = arithmetic;
-  }
-  if (options.weights == "bf16") options.run.weights = WeightValues::kBf16;
+  options.run.weights = options.weights.value_or(WeightValues::kStored);
   if (options.decoder == "reference") options.run.decoder = Decoder::kReference;
   TESSERA_ASSIGN(options.run.memory, ParseBytes("--memory", options.memory));
   return {};
@@ -128,12 +125,8 @@ void AddForward(CLI::App& app, Session& session) {
                   "Token ids: separated by space or commas, a JSON list, or a safetensors tensor")
       ->required();
   verb.add_option("--logits", options->logits, "Write the logits to this safetensors file");
-  verb.add_option("--dtype", options->dtype, "f32, bf16, or fp8: quantized activations too")
-      ->check(CLI::IsMember({"f32", "bf16", "fp8"}))
-      ->capture_default_str();
-  verb.add_option("--weights", options->weights, "stored, or bf16: rounded to BF16 first")
-      ->check(CLI::IsMember({"stored", "bf16"}))
-      ->capture_default_str();
+  AddDtype(verb, options->run.arithmetic);
+  AddWeights(verb, "stored, the default, or bf16: rounded to BF16 first", options->weights);
   verb.add_option("--decoder", options->decoder, "fast, or reference: scalar, as a check")
       ->check(CLI::IsMember({"fast", "reference"}))
       ->capture_default_str();

@@ -59,9 +59,15 @@ uint64_t ForwardMemory(const ModelSpec& spec, uint64_t tokens, unsigned threads)
   const uint64_t panel = std::max(kPanelValues, 128 * widest) * 2 + kMaxPanelRows * tokens;
   const uint64_t head = tokens * (2 * query + 2 * latent + spec.v_head_dim) +
                         2 * kQueryBlock * tokens + uint64_t{spec.index_n_heads} * tokens;
-  const uint64_t values = 5 * tokens * hidden + std::max({attention, dense, experts, logits}) +
-                          threads * (panel + head);
+  const uint64_t values = tokens * (5 * hidden + spec.n_routed_experts) +
+                          std::max({attention, dense, experts, logits}) + threads * (panel + head);
   return values * sizeof(float) + (index != 0 ? tokens * tokens / 8 : 0);
+}
+
+uint64_t RestingForwardMemory(const ModelSpec& spec, uint64_t tokens) {
+  const uint64_t logits = std::min(tokens, kLogitTokens) * spec.vocab_size;
+  return (tokens * (2 * uint64_t{spec.hidden_size} + spec.n_routed_experts) + logits) *
+         sizeof(float);
 }
 
 Result<std::unique_ptr<ForwardPass>> ForwardPass::Open(const std::filesystem::path& path,

@@ -39,7 +39,11 @@ class ForwardPass {
                                                    const ForwardOptions& options,
                                                    WorkCounters& counters);
 
+  const Source& source() const { return source_; }
   const ModelSpec& spec() const { return *source_.spec; }
+
+  // Another budget, before Start.
+  void set_memory(uint64_t bytes) { options_.memory = bytes; }
 
   // kMemoryBudget if a layer's activations and hot panels do not fit into options.memory.
   Result<void> Start(std::span<const uint32_t> tokens);
@@ -88,5 +92,7 @@ inline constexpr uint64_t kLogitTokens = 512;
 
 // What a pass over so many tokens needs at most, prefetching not counted.
 uint64_t ForwardMemory(const ModelSpec& spec, uint64_t tokens, unsigned threads);
+// What it holds between its steps, with a caller's chunk of logits; prefetching not counted.
+uint64_t RestingForwardMemory(const ModelSpec& spec, uint64_t tokens);
 
 }  // namespace tessera

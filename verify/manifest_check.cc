@@ -1,10 +1,5 @@
 #include "verify/manifest_check.h"
 
-#include <tbb/global_control.h>
-#include <tbb/info.h>
-#include <tbb/parallel_for.h>
-#include <tbb/task_arena.h>
-
 #include <algorithm>
 #include <csignal>
 #include <map>
@@ -14,6 +9,7 @@
 #include "formats/checkpoint.h"
 #include "formats/hash.h"
 #include "formats/manifest.h"
+#include "verify/parallel.h"
 
 namespace tessera {
 namespace {
@@ -27,7 +23,11 @@ class ManifestCheck {
  public:
   ManifestCheck(const fs::path& dir, const Manifest& manifest, const ManifestCheckOptions& options,
                 WorkCounters& counters)
-      : dir_(dir), manifest_(manifest), options_(options), counters_(counters) {}
+      : dir_(dir),
+        manifest_(manifest),
+        options_(options),
+        threads_(options.threads),
+        counters_(counters) {}
 
   Result<ManifestReport> Run() {
     for (const ManifestSideFile& file : manifest_.side_files) CheckSideFile(file);
@@ -155,16 +155,8 @@ class ManifestCheck {
   void HashTensors(const Checkpoint& shard, std::vector<Pair>& pairs) {
     // In file order, so that reading is sequential.
     std::ranges::sort(pairs, {}, [](const Pair& pair) { return pair.extent->offset; });
-    const int threads = options_.threads == 0 ? tbb::info::default_concurrency()
-                                              : static_cast<int>(options_.threads);
-    // Without the limit oneTBB complains on stderr when asked for more threads than cores.
-    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
-                                    static_cast<size_t>(threads));
-    tbb::task_arena arena(threads);
-    arena.execute([&] {
-      tbb::parallel_for(size_t{0}, pairs.size(), [&](size_t i) {
-        if (!Stopped()) pairs[i].wrong = Compare(shard, pairs[i]);
-      });
+    threads_.ForEach(pairs.size(), [&](size_t i) {
+      if (!Stopped()) pairs[i].wrong = Compare(shard, pairs[i]);
     });
   }
 
@@ -204,6 +196,7 @@ class ManifestCheck {
   const fs::path& dir_;
   const Manifest& manifest_;
   const ManifestCheckOptions& options_;
+  const Threads threads_;
   WorkCounters& counters_;
   std::map<std::string_view, std::vector<const ManifestTensor*>> listed_;  // by file
   ManifestReport report_;

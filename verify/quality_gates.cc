@@ -1,11 +1,14 @@
 #include "verify/quality_gates.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
 
 namespace tessera {
 namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 constexpr GateInfo kTable[] = {
     {Gate::kUnmatched, "unmatched", false, 0, "",
@@ -34,15 +37,37 @@ constexpr GateInfo kTable[] = {
      "least-squares gain of an FP8 or INT8 tensor, off what rounding explains"},
     {Gate::kGain4Bit, "gain-4bit", false, 0.04, "",
      "least-squares gain of an INT4 tensor, off what rounding explains"},
+    {Gate::kKl, "kl", false, kInfinity, "nats",
+     "mean divergence of B's predictions from A's, beyond two standard errors"},
+    {Gate::kTop1, "top1", true, -kInfinity, "",
+     "share of positions with the same likeliest token, two standard errors added"},
+    {Gate::kResidualError, "residual-error", false, kInfinity, "",
+     "relative error of the residual stream after a layer"},
+    {Gate::kRoutingOverlap, "routing-overlap", true, -kInfinity, "",
+     "share of the chosen experts that both choose, in a layer"},
 };
 
-constexpr bool TableFollowsEnum() {
+// What people hold such checkpoints to; FP8 between what GGUF's 8 and 6 bits are known for.
+struct ForwardLimits {
+  StorageKind kind;
+  double kl, top1;
+};
+constexpr ForwardLimits kForwardLimits[] = {
+    {StorageKind::kPlain, 1e-5, 0.999},     {StorageKind::kFp8, 1e-2, 0.95},
+    {StorageKind::kInt8Group, 2e-3, 0.975}, {StorageKind::kInt8, 2e-3, 0.975},
+    {StorageKind::kInt4, 5e-2, 0.92},       {StorageKind::kOther, 5e-2, 0.92},
+};
+
+constexpr bool TablesFollowEnums() {
   for (size_t i = 0; i < kGates; ++i) {
     if (static_cast<size_t>(kTable[i].gate) != i) return false;
   }
+  for (size_t i = 0; i < std::size(kForwardLimits); ++i) {
+    if (static_cast<size_t>(kForwardLimits[i].kind) != i) return false;
+  }
   return std::size(kTable) == kGates;
 }
-static_assert(TableFollowsEnum());
+static_assert(TablesFollowEnums());
 
 std::string Names() {
   std::string names;
@@ -78,6 +103,25 @@ StorageKind KindOf(const StoredWeight& weight) {
   return scales * kQualityGroup >= weights ? StorageKind::kInt8Group : StorageKind::kInt8;
 }
 
+bool SameEncoding(const StoredWeight& a, const StoredWeight& b) {
+  const auto same = [](const TensorExtent* x, const TensorExtent* y) {
+    return x->info.dtype() == y->info.dtype() && x->info.shape() == y->info.shape();
+  };
+  if ((a.scheme == nullptr) != (b.scheme == nullptr)) return false;
+  if (a.scheme != nullptr && a.scheme->name() != b.scheme->name()) return false;
+  return std::ranges::equal(a.parts, b.parts, same);
+}
+
+StorageKind KindOfChange(const StorageMap& a, const StorageMap& b) {
+  StorageKind coarsest = StorageKind::kPlain;
+  for (const StoredWeight& weight : b.weights()) {
+    const StoredWeight* original = a.Find(weight.name);
+    if (original == nullptr || SameEncoding(*original, weight)) continue;
+    coarsest = std::max(coarsest, KindOf(weight));
+  }
+  return coarsest;
+}
+
 const GateInfo& Info(Gate gate) { return kTable[static_cast<size_t>(gate)]; }
 
 std::vector<GateValue> GateValues(StorageKind kind, const QualityStats& stats,
@@ -96,17 +140,12 @@ std::vector<GateValue> GateValues(StorageKind kind, const QualityStats& stats,
     values.push_back({Gate::kWorstRow, row->excess()});
   }
   const auto& group = stats.predicted ? stats.unexplained_group : stats.worst_group;
-  values.push_back(
-      {Gate::kWorstGroup, group ? group->sqnr() : std::numeric_limits<double>::infinity()});
+  values.push_back({Gate::kWorstGroup, group ? group->sqnr() : kInfinity});
   if (kind != StorageKind::kOther) {
     values.push_back(
         {kind == StorageKind::kInt4 ? Gate::kGain4Bit : Gate::kGain8Bit, stats.unexplained_gain()});
   }
   return values;
-}
-
-QualityGates::QualityGates() {
-  for (const GateInfo& info : kTable) limits_[static_cast<size_t>(info.gate)] = info.limit;
 }
 
 Result<QualityGates> QualityGates::WithOverrides(std::span<const std::string> overrides) {
@@ -127,15 +166,22 @@ Result<QualityGates> QualityGates::WithOverrides(std::span<const std::string> ov
                       .Expected(name + "=NUMBER, or =inf or =-inf to switch it off")
                       .Found(text));
     }
-    gates.limits_[static_cast<size_t>(info->gate)] = limit;
+    gates.given_[static_cast<size_t>(info->gate)] = limit;
   }
   return gates;
 }
 
+double QualityGates::limit(Gate gate, StorageKind kind) const {
+  if (const auto given = given_[static_cast<size_t>(gate)]) return *given;
+  const ForwardLimits& of_kind = kForwardLimits[static_cast<size_t>(kind)];
+  if (gate == Gate::kKl) return of_kind.kl;
+  return gate == Gate::kTop1 ? of_kind.top1 : Info(gate).limit;
+}
+
 // A value that is not a number passes nothing.
-bool QualityGates::Passes(const GateValue& value) const {
-  return Info(value.gate).at_least ? value.value >= limit(value.gate)
-                                   : value.value <= limit(value.gate);
+bool QualityGates::Passes(const GateValue& value, StorageKind kind) const {
+  const double bound = limit(value.gate, kind);
+  return Info(value.gate).at_least ? value.value >= bound : value.value <= bound;
 }
 
 }  // namespace tessera

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,10 @@ enum class StorageKind : uint8_t { kPlain, kFp8, kInt8Group, kInt8, kInt4, kOthe
 std::string_view Name(StorageKind kind);  // "plain", "fp8", "int8-group", "int8", "int4", "other"
 // By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain.
 StorageKind KindOf(const StoredWeight& weight);
+// Whether equal bytes are equal values.
+bool SameEncoding(const StoredWeight& a, const StoredWeight& b);
+// The coarsest way in which B stores a weight that A stores otherwise; kPlain without any.
+StorageKind KindOfChange(const StorageMap& a, const StorageMap& b);
 
 enum class Gate : uint8_t {
   kUnmatched,
@@ -35,14 +40,19 @@ enum class Gate : uint8_t {
   kWorstGroup,
   kGain8Bit,
   kGain4Bit,
+  // Of a forward comparison. The first two have limits by StorageKind.
+  kKl,
+  kTop1,
+  kResidualError,
+  kRoutingOverlap,
 };
-inline constexpr size_t kGates = static_cast<size_t>(Gate::kGain4Bit) + 1;
+inline constexpr size_t kGates = static_cast<size_t>(Gate::kRoutingOverlap) + 1;
 
 struct GateInfo {
   Gate gate;
   std::string_view name;
   bool at_least;  // else at most
-  double limit;   // by default
+  double limit;   // by default; infinite: judged only where a limit is given
   std::string_view unit;
   std::string_view what;
 };
@@ -60,15 +70,15 @@ std::vector<GateValue> GateValues(StorageKind kind, const QualityStats& stats, u
 
 class QualityGates {
  public:
-  QualityGates();
   // Of texts "NAME=VALUE"; kUsage with the list of names, or with what a value must be.
   static Result<QualityGates> WithOverrides(std::span<const std::string> overrides);
 
-  double limit(Gate gate) const { return limits_[static_cast<size_t>(gate)]; }
-  bool Passes(const GateValue& value) const;
+  // `kind` matters for gates of a forward comparison alone.
+  double limit(Gate gate, StorageKind kind = StorageKind::kPlain) const;
+  bool Passes(const GateValue& value, StorageKind kind = StorageKind::kPlain) const;
 
  private:
-  std::array<double, kGates> limits_;
+  std::array<std::optional<double>, kGates> given_;
 };
 
 }  // namespace tessera

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 #include <string>
+
+#include "verify/number_text.h"
 
 namespace tessera {
 namespace {
@@ -93,12 +94,6 @@ std::string Count(uint64_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
-std::string Fixed(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", value);
-  return text;
-}
-
 // "; the MTP module (48 tensors) is only in A"
 std::string ExplainedText(const ComparisonReport& report) {
   std::string text;
@@ -132,7 +127,7 @@ std::string Agrees(const ComparisonReport& report) {
            " equal to A rounded to their type" + rest;
   }
   return text + std::to_string(report.within) + " as close as their storage allows, the lowest " +
-         Fixed(lowest->stats.sqnr()) + " dB" + rest;
+         NumberText(lowest->stats.sqnr(), "%.2f") + " dB" + rest;
 }
 
 std::string Disagrees(const ComparisonReport& report) {

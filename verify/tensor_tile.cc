@@ -8,6 +8,7 @@
 
 #include "quant/contradiction.h"
 #include "quant/part_spans.h"
+#include "verify/quality_gates.h"
 
 namespace tessera {
 namespace {
@@ -21,15 +22,6 @@ constexpr uint64_t kChunkValues = uint64_t{1} << 15;
 
 bool IsPlain(const StoredWeight& weight) {
   return weight.parts.size() == 1 && IsPlainFloat(weight.parts[0]->info.dtype());
-}
-
-bool SameEncoding(const StoredWeight& a, const StoredWeight& b) {
-  const auto same = [](const TensorExtent* x, const TensorExtent* y) {
-    return x->info.dtype() == y->info.dtype() && x->info.shape() == y->info.shape();
-  };
-  if ((a.scheme == nullptr) != (b.scheme == nullptr)) return false;
-  if (a.scheme != nullptr && a.scheme->name() != b.scheme->name()) return false;
-  return std::ranges::equal(a.parts, b.parts, same);
 }
 
 ByteRange PartRange(const StoredWeight& weight, size_t part, RowRange range) {

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <map>
 
 #include "cli/progress.h"
 #include "cli/signals.h"
@@ -25,11 +26,27 @@ SortedJson LedgerJson(const Ledger& ledger) {
   return json;
 }
 
+// Of a GGUF output: how much of it has which type.
+std::map<std::string_view, std::pair<uint64_t, uint64_t>> TypesOf(const Plan& plan) {
+  std::map<std::string_view, std::pair<uint64_t, uint64_t>> types;
+  for (const PlanTensor& tensor : plan.tensors) {
+    auto& [tensors, bytes] = types[Name(tensor.info.dtype())];
+    ++tensors;
+    bytes += tensor.info.bytes();
+  }
+  return types;
+}
+
 SortedJson PlanJson(const Plan& plan) {
   SortedJson json = {{"plan", ToHex(plan.hash)},         {"tensors", plan.tensors.size()},
                      {"bytes", plan.payload_bytes},      {"file_bytes", plan.file_bytes},
                      {"files", plan.files.size()},       {"steps", plan.steps.size()},
                      {"ledger", LedgerJson(plan.ledger)}};
+  if (!plan.folders[0].file.empty()) {
+    for (const auto& [name, type] : TypesOf(plan)) {
+      json["types"][std::string(name)] = {{"tensors", type.first}, {"bytes", type.second}};
+    }
+  }
   if (!plan.engines.empty()) json["engines"] = plan.engines;
   if (!plan.launch_flags.empty()) json["launch_flags"] = plan.launch_flags;
   return json;
@@ -62,6 +79,14 @@ std::string LedgerText(const Plan& plan) {
     text += Grouped(plan.ledger.counts[i]) + " " + std::string(Name(static_cast<Action>(i)));
   }
   for (const DropRule& rule : plan.rules) text += " (by " + rule.rule + ")";
+  return text;
+}
+
+std::string TypesText(const Plan& plan) {
+  std::string text;
+  for (const auto& [name, type] : TypesOf(plan)) {
+    text += (text.empty() ? "" : ", ") + Grouped(type.first) + " " + std::string(name);
+  }
   return text;
 }
 
@@ -114,6 +139,9 @@ void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers
   terminal.Print("output   " + Plural(plan.tensors.size(), "tensor") + " in " +
                  Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) + " (" +
                  Grouped(plan.payload_bytes) + " bytes)\n");
+  if (!plan.folders[0].file.empty()) {
+    terminal.Print("types    " + TypesText(plan) + "\n");
+  }
   terminal.Print("ledger   " + LedgerText(plan) + "\n");
   PrintEngines(plan, terminal);
   terminal.Print("buffers  " + HumanBytes(buffers.bytes()) + "\n");

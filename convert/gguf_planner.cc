@@ -28,7 +28,7 @@ struct Output {
   GgufTensorRole role;
   Shape shape;
   Dtype dtype{};
-  std::optional<Action> by;                // once a weight goes into it
+  std::optional<Action> by = {};           // once a weight goes into it
   const Importance* importance = nullptr;  // null: its columns are all alike
 
   uint64_t matrices() const { return shape.size() > 2 ? shape[0] : 1; }
@@ -78,7 +78,9 @@ class GgufPlanner {
                       .In(source_.checkpoint->dir().string())
                       .Next("join it with its model first: tessera join-mtp"));
     }
-    TESSERA_ASSIGN(config_, GgufConfig::Of(source_, keeps_mtp()));
+    TESSERA_ASSIGN(config_,
+                   GgufConfig::Of(source_.config, *source_.spec,
+                                  source_.checkpoint->config_path().string(), keeps_mtp()));
     if (!gguf_.imatrix) return {};
     TESSERA_ASSIGN(ImportanceMatrix matrix, ImportanceMatrix::Open(*gguf_.imatrix));
     plan_.importance = std::make_shared<const ImportanceMatrix>(std::move(matrix));

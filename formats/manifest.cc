@@ -355,6 +355,8 @@ Result<Manifest> ParseManifest(std::string_view text) {
   return std::move(m);
 }
 
+std::string ManifestNameOf(std::string_view file) { return std::string(file) + ".tessera.json"; }
+
 Result<Manifest> ReadManifest(const std::filesystem::path& file) {
   TESSERA_ASSIGN(const std::string text, ReadWholeFile(file, kMaxManifestBytes));
   Result<Manifest> manifest = ParseManifest(text);

@@ -19,6 +19,8 @@
 namespace tessera {
 
 inline constexpr std::string_view kManifestName = "tessera.manifest.json";
+// The name where the output is not a folder but this file (and those it is split into).
+std::string ManifestNameOf(std::string_view file);
 
 // What happened to a source tensor's values.
 enum class Action : uint8_t {

@@ -121,7 +121,6 @@ Result<GgufMetadata> ModelMetadata(const GgufDescription& description, const Jso
   PutRope(config, keys);
   keys.Float("attention.layer_norm_rms_epsilon", config.rms_norm_eps);
   PutRouter(spec, config, keys);
-  keys.General("file_type", description.mix->file_type);
   keys.Model("leading_dense_block_count", spec.first_k_dense_replace);
   keys.Model("vocab_size", spec.vocab_size);
   PutAttention(spec, keys);
@@ -132,8 +131,23 @@ Result<GgufMetadata> ModelMetadata(const GgufDescription& description, const Jso
     keys.Float("rope.scaling.yarn_log_multiplier", 0.1 * *config.yarn->mscale);
   }
   if (mtp_layers != 0) keys.Model("nextn_predict_layers", mtp_layers);
-  keys.General("quantization_version", kQuantizationVersion);
   return keys.Take();
+}
+
+GgufMetadata TypeMetadata(const GgufMix& mix, const ImportanceMatrix* importance) {
+  GgufMetadata keys = {{"general.quantization_version", kQuantizationVersion},
+                       {"general.file_type", mix.file_type}};
+  if (importance == nullptr) return keys;
+  keys.emplace_back("quantize.imatrix.file", importance->path().filename().string());
+  if (!importance->datasets().empty()) {
+    keys.emplace_back("quantize.imatrix.dataset", importance->datasets()[0]);
+  }
+  keys.emplace_back("quantize.imatrix.entries_count",
+                    static_cast<uint32_t>(importance->entries().size()));
+  if (importance->chunk_count() != 0) {
+    keys.emplace_back("quantize.imatrix.chunks_count", importance->chunk_count());
+  }
+  return keys;
 }
 
 std::string SizeLabel(std::span<const TensorInfo> tensors) {

@@ -318,7 +318,6 @@ class GgufPlanner {
     }
     TESSERA_ASSIGN(GgufMetadata metadata, ModelMetadata({.spec = source_.spec.get(),
                                                          .config = &config_,
-                                                         .mix = gguf_.mix,
                                                          .name = gguf_.name,
                                                          .size_label = SizeLabel(tensors),
                                                          .mtp = keeps_mtp()},
@@ -329,21 +328,9 @@ class GgufPlanner {
     } else {
       metadata.emplace_back("tokenizer.ggml.model", std::string("none"));
     }
-    if (plan_.importance) DescribeImportance(metadata);
+    std::ranges::move(TypeMetadata(*gguf_.mix, plan_.importance.get()),
+                      std::back_inserter(metadata));
     return metadata;
-  }
-
-  void DescribeImportance(GgufMetadata& metadata) const {
-    const ImportanceMatrix& matrix = *plan_.importance;
-    metadata.emplace_back("quantize.imatrix.file", matrix.path().filename().string());
-    if (!matrix.datasets().empty()) {
-      metadata.emplace_back("quantize.imatrix.dataset", matrix.datasets()[0]);
-    }
-    metadata.emplace_back("quantize.imatrix.entries_count",
-                          static_cast<uint32_t>(matrix.entries().size()));
-    if (matrix.chunk_count() != 0) {
-      metadata.emplace_back("quantize.imatrix.chunks_count", matrix.chunk_count());
-    }
   }
 
   void Describe() {

@@ -23,13 +23,9 @@ GgufMetadata MetadataOf(const Json& json, bool mtp = false, const Json& generati
   const ModelSpec spec = ModelSpec::FromConfig(json).value();
   const Result<GgufConfig> config = GgufConfig::Of(json, spec, "config.json", mtp);
   EXPECT_TRUE(config) << config.error().Text();
-  const Result<GgufMetadata> metadata = ModelMetadata({.spec = &spec,
-                                                       .config = &*config,
-                                                       .mix = FindGgufMix("Q4_K_M"),
-                                                       .name = "",
-                                                       .size_label = "256x20B",
-                                                       .mtp = mtp},
-                                                      generation);
+  const Result<GgufMetadata> metadata = ModelMetadata(
+      {.spec = &spec, .config = &*config, .name = "", .size_label = "256x20B", .mtp = mtp},
+      generation);
   EXPECT_TRUE(metadata);
   return *metadata;
 }
@@ -61,7 +57,6 @@ TEST(GgufMetadata, OfV3IsWhatTheConverterWritesKeyByKey) {
       {"deepseek2.expert_group_count", uint32_t{8}},
       {"deepseek2.expert_group_used_count", uint32_t{4}},
       {"deepseek2.expert_gating_func", uint32_t{2}},
-      {"general.file_type", uint32_t{15}},
       {"deepseek2.leading_dense_block_count", uint32_t{3}},
       {"deepseek2.vocab_size", uint32_t{129280}},
       {"deepseek2.attention.q_lora_rank", uint32_t{1536}},
@@ -76,7 +71,6 @@ TEST(GgufMetadata, OfV3IsWhatTheConverterWritesKeyByKey) {
       {"deepseek2.expert_weights_norm", true},
       {"deepseek2.rope.dimension_count", uint32_t{64}},
       {"deepseek2.rope.scaling.yarn_log_multiplier", 0.1f},
-      {"general.quantization_version", uint32_t{2}},
   };
   const Json generation = {{"do_sample", true}, {"temperature", 0.6}, {"top_p", 0.95}};
   const GgufMetadata found = MetadataOf(ReleasedConfig("DeepSeek-V3"), false, generation);
@@ -85,6 +79,12 @@ TEST(GgufMetadata, OfV3IsWhatTheConverterWritesKeyByKey) {
     EXPECT_EQ(found[i].first, want[i].first);
     EXPECT_EQ(found[i].second, want[i].second) << want[i].first;
   }
+}
+
+TEST(GgufMetadata, OfTypesIsWhatLlamaQuantizeAppends) {
+  const GgufMetadata want = {{"general.quantization_version", uint32_t{2}},
+                             {"general.file_type", uint32_t{15}}};
+  EXPECT_EQ(TypeMetadata(*FindGgufMix("Q4_K_M"), nullptr), want);
 }
 
 TEST(GgufMetadata, OfTheLiteModelHasNoQueryRankAndV2sMultiplier) {
@@ -207,13 +207,8 @@ TEST(GgufMetadata, SamplingThatIsNoNumberIsRefused) {
   for (const Json& generation :
        {Json{{"temperature", "0.6"}}, Json{{"top_p", true}}, Json{{"top_k", 1.5}},
         Json{{"top_k", int64_t{1} << 40}}, Json::array()}) {
-    EXPECT_FALSE(ModelMetadata({.spec = &spec,
-                                .config = &read,
-                                .mix = FindGgufMix("F32"),
-                                .name = "",
-                                .size_label = "",
-                                .mtp = false},
-                               generation))
+    EXPECT_FALSE(ModelMetadata(
+        {.spec = &spec, .config = &read, .name = "", .size_label = "", .mtp = false}, generation))
         << generation.dump();
   }
 }

@@ -62,7 +62,7 @@ TEST(GgmlMatrixScheme, RowsAreThoseOfTheQuantizersWhateverTheTile) {
     const GgmlScheme& plain = GgmlMatrixScheme(dtype);
     const std::span<const float> by_part[] = {importance};
     const std::unique_ptr<Scheme> weighed = plain.Weighed(by_part);
-    for (const Scheme* scheme : {static_cast<const Scheme*>(&plain), weighed.get()}) {
+    for (const Scheme* scheme : std::initializer_list<const Scheme*>{&plain, weighed.get()}) {
       Bytes want;
       for (uint64_t row = 0; row < kRows; ++row) {
         const Bytes bytes = RowOf(dtype, values.data() + row * kCols, kCols,

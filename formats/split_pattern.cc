@@ -57,8 +57,9 @@ constexpr Known kKnown[] = {
      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
      R"(|\s*[\r\n]+|\s+(?!\S)|\s+)"},
     {"gpt2", kGpt2Regex},
-    {"digit", kDigitRegex},
-    {"digits", kDigitsRegex},
+    // The step Digits asks Rust, which knows Unicode 17.
+    {"digit", kDigitRegex, R"([\p{N}\x{11de0}-\x{11de9}\x{16ff4}-\x{16ff6}])"},
+    {"digits", kDigitsRegex, R"([\p{N}\x{11de0}-\x{11de9}\x{16ff4}-\x{16ff6}]+)"},
     // Kimi-K2, Moonlight. PCRE2 intersects no classes, and its \p{Han} goes by script extensions:
     // the
     // complement of everything else says the same.

@@ -34,7 +34,7 @@ class SplitPattern {
   std::shared_ptr<const Code> code_;
 };
 
-// Regexes that no tokenizer.json spells out.
+// Regexes that no tokenizer.json spells out: of Digits, one by one and together, and ByteLevel.
 inline constexpr std::string_view kDigitRegex = R"(\p{N})";
 inline constexpr std::string_view kDigitsRegex = R"(\p{N}+)";
 inline constexpr std::string_view kGpt2Regex =

@@ -57,7 +57,8 @@ Result<Vocabulary> ReadRanks(std::string_view text) {
   return Vocabulary::Make(std::move(pieces));
 }
 
-// The file that auto_map names: "tokenization_kimi.TikTokenTokenizer" and its like.
+// The file that auto_map names: "tokenization_kimi.TikTokenTokenizer" and its like, with a
+// repository and "--" in front where a tool saved it so.
 Result<std::string> PythonName(const Json& config) {
   const auto unknown = [] {
     return Fail(Error(ErrorCode::kUnsupported, "nothing says how this tokenizer splits text")
@@ -72,7 +73,9 @@ Result<std::string> PythonName(const Json& config) {
   const std::string& text = name.get_ref<const std::string&>();
   const std::string_view suffix = ".TikTokenTokenizer";
   if (!text.ends_with(suffix)) return unknown();
-  const std::string module = text.substr(0, text.size() - suffix.size());
+  const size_t repository = text.rfind("--");
+  const size_t begin = repository == std::string::npos ? 0 : repository + 2;
+  const std::string module = text.substr(begin, text.size() - suffix.size() - begin);
   if (!module.starts_with("tokenization_") ||
       module.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos) {
     return unknown();

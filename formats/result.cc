@@ -72,6 +72,7 @@ constexpr Row kTable[] = {
     {ErrorCode::kMissingScale, "missing-scale", kInput},
     {ErrorCode::kOrphanScale, "orphan-scale", kInput},
     {ErrorCode::kUnsupported, "unsupported", kInput},
+    {ErrorCode::kBadTokenizer, "bad-tokenizer", kInput},
     {ErrorCode::kOverflowsF16, "overflows-f16", kInput},
     {ErrorCode::kNotFinite, "not-finite", kInput},
     {ErrorCode::kRanksDiffer, "ranks-differ", kInput},

@@ -91,6 +91,7 @@ enum class ErrorCode : uint8_t {
   kMissingScale,
   kOrphanScale,
   kUnsupported,
+  kBadTokenizer,
   // Values.
   kOverflowsF16,
   kNotFinite,

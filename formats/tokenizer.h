@@ -27,8 +27,8 @@ class Tokenizer {
   ~Tokenizer();
 
   // Added tokens within the text become their ids; the beginning-of-sentence token goes in front
-  // where the tokenizer says so. kUsage unless `text` is UTF-8 of at most kMaxTextBytes in
-  // characters that the pattern library knows. Time O(n log n).
+  // where the tokenizer says so. kUsage unless `text` is UTF-8 of at most kMaxTextBytes. Time
+  // O(n log n).
   Result<std::vector<uint32_t>> Encode(std::string_view text) const;
 
  private:

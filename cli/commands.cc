@@ -10,6 +10,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddJoinMtp(app, session);
   AddQuantize(app, session);
   AddFinish(app, session);
+  AddGguf(app, session);
   AddForward(app, session);
   AddVerify(app, session);
   AddSchemes(app, session);

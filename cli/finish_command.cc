@@ -17,11 +17,14 @@ struct FinishOptions {
   fs::path out;
 };
 
-// What a part recorded of its command line; empty if no part was made here.
+// What a part recorded of its command line; empty if no part was made here. A folder is staged
+// within itself, a file beside itself.
 fs::path FindCommand(const fs::path& out) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(out / ".partial", error)) {
-    if (entry.path().extension() == ".command") return entry.path();
+  for (const fs::path& staging : {out / ".partial", fs::path(out.string() + ".partial")}) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(staging, error)) {
+      if (entry.path().extension() == ".command") return entry.path();
+    }
   }
   return {};
 }
@@ -38,7 +41,8 @@ Result<Outcome> RunFinish(const FinishOptions& options, Terminal& terminal) {
   const fs::path out = fs::absolute(options.out, error);
   const fs::path path = FindCommand(out);
   if (path.empty()) {
-    const bool complete = fs::exists(out / kManifestName, error);
+    const bool complete =
+        fs::exists(out / kManifestName, error) || fs::exists(out.string() + ".tessera.json", error);
     return Fail(Error(ErrorCode::kOutputConflict, "there is nothing to finish here")
                     .In(out.string())
                     .Expected("the work of runs with --part")

@@ -8,9 +8,9 @@
 #include "cli/conversion.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/token_input.h"
 #include "verify/forward_report.h"
 #include "verify/logits_file.h"
-#include "verify/token_file.h"
 
 namespace tessera::cli {
 namespace {
@@ -18,7 +18,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct ForwardVerbOptions {
-  std::string checkpoint, tokens, logits;
+  std::string checkpoint, logits;
+  TokenInput input;
   std::optional<WeightValues> weights;
   std::string decoder = "fast", memory = "4GiB";
   ForwardOptions run;
@@ -94,7 +95,8 @@ Result<Outcome> RunForwardVerb(const ForwardVerbOptions& typed, Terminal& termin
   const Clock::time_point start = Clock::now();
   WorkCounters counters;
   TESSERA_ASSIGN(const auto pass, ForwardPass::Open(options.checkpoint, options.run, counters));
-  TESSERA_ASSIGN(const auto tokens, ReadTokenFile(options.tokens, pass->spec().vocab_size));
+  TESSERA_ASSIGN(const auto tokens,
+                 ReadTokens(options.input, options.checkpoint, pass->spec().vocab_size));
   Result<ForwardReport> report = [&] {
     const ProgressLine line(terminal, "forward", counters);
     return RunWithLogits(*pass, tokens, options.logits);
@@ -121,9 +123,7 @@ void AddForward(CLI::App& app, Session& session) {
   auto options = std::make_shared<ForwardVerbOptions>();
   verb.add_option("CKPT", options->checkpoint, "A folder, an index file or a .safetensors file")
       ->required();
-  verb.add_option("--tokens", options->tokens,
-                  "Token ids: separated by space or commas, a JSON list, or a safetensors tensor")
-      ->required();
+  AddTokenInput(verb, options->input);
   verb.add_option("--logits", options->logits, "Write the logits to this safetensors file");
   AddDtype(verb, options->run.arithmetic);
   AddWeights(verb, "stored, the default, or bf16: rounded to BF16 first", options->weights);

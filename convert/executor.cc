@@ -15,6 +15,7 @@
 #include "convert/worker_pool.h"
 #include "quant/contradiction.h"
 #include "quant/repack.h"
+#include "quant/scheme_ggml.h"
 
 namespace tessera {
 namespace {
@@ -134,16 +135,7 @@ class Executor {
         }
       }
     }
-    std::vector<uint64_t> left;
-    for (uint32_t file = 0; file < plan_.files.size(); ++file) {
-      const FileWork& w = work[file];
-      // A file that other parts work on too is published when all is done.
-      const bool publishes = out_->alone() || (w.here && !w.elsewhere);
-      const bool published = state_[file] == OutputFiles::State::kPublished;
-      if (w.left == 0 && publishes && !published) TESSERA_TRY(output_->Publish(file));
-      if (w.left_here != 0) TESSERA_TRY(output_->Withdraw(file));
-      left.push_back(publishes ? w.left_here : UINT64_MAX);
-    }
+    TESSERA_ASSIGN(std::vector<uint64_t> left, PublishFound(work));
     CountResumedSteps();
     committer_.emplace(out_->journal(), *output_, std::move(left));
     return {};
@@ -161,6 +153,25 @@ class Executor {
       (ours ? here : elsewhere) = true;
     }
   };
+
+  // Brings every file that former runs left to where it belongs. Of each, how many tiles are to be
+  // made before this run publishes it; one that other parts work on too is left to the sealing.
+  Result<std::vector<uint64_t>> PublishFound(const std::vector<FileWork>& work) {
+    std::vector<uint64_t> left(work.size());
+    const bool all = std::ranges::all_of(work, [](const FileWork& w) { return w.left == 0; });
+    // Backwards: the first one may have to come last.
+    for (auto file = static_cast<uint32_t>(work.size()); file-- > 0;) {
+      const FileWork& w = work[file];
+      const bool last = output_->comes_last(file);
+      const bool publishes = out_->alone() || (w.here && !w.elsewhere && !last);
+      const bool published = state_[file] == OutputFiles::State::kPublished;
+      const bool whole = w.left == 0 && (all || !last);
+      if (whole && publishes && !published) TESSERA_TRY(output_->Publish(file));
+      if (!whole && (w.left_here != 0 || out_->alone())) TESSERA_TRY(output_->Withdraw(file));
+      left[file] = publishes ? w.left_here : UINT64_MAX;
+    }
+    return left;
+  }
 
   Result<void> TakeRecords() {
     TESSERA_ASSIGN(const OutputFolders::Records records, out_->ReadRecords());
@@ -342,6 +353,21 @@ class Executor {
     for (const auto& [part, ref] : step.given) {
       TESSERA_TRY(read(ref, shape.writes[part], slot.writes[part]));
     }
+    return ReadImportance(slot);
+  }
+
+  Result<void> ReadImportance(Slot& slot) const {
+    slot.importance.clear();
+    for (const ImportanceRef& ref : slot.step->importance) {
+      std::vector<float>& columns = slot.importance.emplace_back();
+      if (ref.entry == nullptr) continue;
+      columns.resize(ref.count * ref.columns);
+      for (uint64_t i = 0; i < ref.count; ++i) {
+        TESSERA_TRY(
+            plan_.importance->Read(*ref.entry, ref.first + i, ref.matrices,
+                                   std::span(columns).subspan(i * ref.columns, ref.columns)));
+      }
+    }
     return {};
   }
 
@@ -355,8 +381,14 @@ class Executor {
                dynamic_cast<const IntScheme&>(*step.to), slot.writes, step.rows, step.cols,
                slot.rows, slot.record.stats);
       } else {
-        Transcode(*step.from, source, *step.to, slot.writes, step.rows, step.cols, slot.rows,
-                  slot.record.stats);
+        std::unique_ptr<Scheme> weighed;
+        if (!slot.importance.empty()) {
+          const std::vector<std::span<const float>> importance(slot.importance.begin(),
+                                                               slot.importance.end());
+          weighed = dynamic_cast<const GgmlScheme&>(*step.to).Weighed(importance);
+        }
+        Transcode(*step.from, source, weighed ? *weighed : *step.to, slot.writes, step.rows,
+                  step.cols, slot.rows, slot.record.stats);
       }
       TESSERA_TRY(Judge(slot));
     }
@@ -395,6 +427,14 @@ class Executor {
               .Of(SourceName(*slot.step))
               .Found(found(stats.lossy_scales))
               .Next("quantize it anew, which rounds"));
+    }
+    if (stats.infinite_scales != 0) {
+      return Fail(Error(ErrorCode::kOverflowsF16, "values too large for a type with F16 scales")
+                      .Of(SourceName(*slot.step))
+                      .Expected("finite scales")
+                      .Found(found(stats.infinite_scales))
+                      .Next("give it a plain type: --tensor-type NAME=BF16 (and --force, since "
+                            "this output is begun)"));
     }
     if (stats.f16_overflows != 0 && !plan_.saturate) {
       return Fail(Error(ErrorCode::kOverflowsF16, "values beyond F16's range")

@@ -7,12 +7,16 @@
 namespace tessera {
 namespace {
 
-uint64_t CostOf(const Plan& plan, const Step& step) {
+uint64_t CostOf(const Step& step) {
   uint64_t bytes = 0;
-  for (const SourceRef& ref : step.sources) {
-    bytes += plan.sources[ref.checkpoint]->tensors()[ref.tensor].info.bytes();
+  for (uint64_t tile = 0; tile < step.tiles(); ++tile) {
+    const RowRange rows = step.TileRows(tile);
+    const TileShape shape = ShapeOfTile(step, rows);
+    for (const ByteRange& read : shape.reads) bytes += read.size();
+    for (const Destination& d : step.destinations) {
+      if (const auto place = PlaceInDestination(step, d, rows, shape)) bytes += place->size();
+    }
   }
-  for (const Destination& d : step.destinations) bytes += plan.tensors[d.tensor].info.bytes();
   return bytes;
 }
 
@@ -48,7 +52,7 @@ StepRange StepsOf(const Plan& plan, const RunPart& part) {
   if (part.is_whole()) return {0, plan.steps.size()};
   // before[i]: the bytes of all steps before step i.
   std::vector<uint64_t> before = {0};
-  for (const Step& step : plan.steps) before.push_back(before.back() + CostOf(plan, step));
+  for (const Step& step : plan.steps) before.push_back(before.back() + CostOf(step));
   const std::vector<uint32_t> across = FilesAcross(plan);
 
   const double share = static_cast<double>(before.back()) / part.count;

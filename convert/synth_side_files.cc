@@ -1,14 +1,22 @@
 #include "convert/synth_side_files.h"
 
-#include <cstddef>
 #include <string_view>
+
+#include "formats/byte_spelling.h"
 
 namespace tessera {
 namespace {
 
-constexpr std::string_view kBegin = "<|begin_of_sentence|>";
-constexpr std::string_view kEnd = "<|end_of_sentence|>";
-constexpr std::string_view kSpace = "\u0120";  // how byte-level BPE writes a space
+constexpr std::string_view kBegin = "<\uFF5Cbegin\u2581of\u2581sentence\uFF5C>";
+constexpr std::string_view kEnd = "<\uFF5Cend\u2581of\u2581sentence\uFF5C>";
+constexpr std::string_view kPad = "<\uFF5C\u2581pad\u2581\uFF5C>";
+constexpr std::string_view kUser = "<\uFF5CUser\uFF5C>", kAssistant = "<\uFF5CAssistant\uFF5C>";
+constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>";
+
+constexpr std::string_view kChatTemplate =
+    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{{ '<\uFF5CUser\uFF5C>' }}"
+    "{% else %}{{ '<\uFF5CAssistant\uFF5C>' }}{% endif %}{{ m['content'] }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<\uFF5CAssistant\uFF5C>' }}{% endif %}";
 
 // Left and right part of each merge, most frequent first; "_" stands for the space.
 constexpr std::string_view kMerges[][2] = {
@@ -19,55 +27,68 @@ constexpr std::string_view kMerges[][2] = {
     {"o", "r"},   {"_o", "f"}, {"a", "l"},  {"_t", "o"}, {"a", "n"},   {"_", "in"},
 };
 
-// UTF-8 of a code point below U+0800.
-std::string Utf8(unsigned point) {
-  if (point < 0x80) return std::string(1, static_cast<char>(point));
-  return {static_cast<char>(0xC0 | point >> 6), static_cast<char>(0x80 | (point & 0x3F))};
-}
-
-// GPT-2's spelling of a byte: printable Latin-1 as itself, the rest from U+0100 on in order.
-std::vector<std::string> ByteSpellings() {
-  std::vector<std::string> spellings;
-  unsigned next = 0x100;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
-    spellings.push_back(Utf8(printable ? byte : next++));
-  }
-  return spellings;
-}
-
 std::string WithSpace(std::string_view text) {
-  return text.starts_with('_') ? std::string(kSpace) + std::string(text.substr(1))
-                               : std::string(text);
+  return text.starts_with('_') ? SpellBytes(" ") + std::string(text.substr(1)) : std::string(text);
 }
 
-Json AddedToken(int id, std::string_view content) {
+Json AddedToken(int id, std::string_view content, bool special = true) {
   return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
-          {"rstrip", false}, {"normalized", false}, {"special", true}};
+          {"rstrip", false}, {"normalized", false}, {"special", special}};
+}
+
+Json Split(std::string_view regex) {
+  return {{"type", "Split"},
+          {"pattern", {{"Regex", regex}}},
+          {"behavior", "Isolated"},
+          {"invert", false}};
+}
+
+Json ByteLevel(bool use_regex) {
+  return {{"type", "ByteLevel"},
+          {"add_prefix_space", false},
+          {"trim_offsets", true},
+          {"use_regex", use_regex}};
+}
+
+// Cuts text as DeepSeek-V3's tokenizer does.
+Json PreTokenizer() {
+  return {{"type", "Sequence"},
+          {"pretokenizers",
+           Json::array({Split(R"(\p{N}{1,3})"), Split("[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+"),
+                        Split(R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+)"
+                              "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*"
+                              R"(|\s*)"
+                              "[\r\n]+"
+                              R"(|\s+(?!\S)|\s+)"),
+                        ByteLevel(false)})}};
 }
 
 Json Tokenizer() {
-  Json vocab = Json::object(), merges = Json::array();
+  Json vocab = Json::object(), merges = Json::array(), added = Json::array();
   int id = 0;
-  vocab[std::string(kBegin)] = id++;
-  vocab[std::string(kEnd)] = id++;
-  for (const std::string& spelling : ByteSpellings()) vocab[spelling] = id++;
+  for (const std::string_view token : {kBegin, kEnd, kPad}) {
+    added.push_back(AddedToken(id, token));
+    vocab[std::string(token)] = id++;
+  }
+  for (int byte = 0; byte < 256; ++byte) {
+    vocab[SpellBytes(std::string(1, static_cast<char>(byte)))] = id++;
+  }
   for (const auto& [left, right] : kMerges) {
     vocab[WithSpace(left) + WithSpace(right)] = id++;
     merges.push_back(WithSpace(left) + " " + WithSpace(right));
   }
-  const Json byte_level = {{"type", "ByteLevel"},
-                           {"add_prefix_space", false},
-                           {"trim_offsets", true},
-                           {"use_regex", true}};
+  for (const std::string_view token : {kUser, kAssistant}) added.push_back(AddedToken(id++, token));
+  for (const std::string_view token : {kThink, kThinkEnd}) {
+    added.push_back(AddedToken(id++, token, false));
+  }
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
-          {"added_tokens", Json::array({AddedToken(0, kBegin), AddedToken(1, kEnd)})},
-          {"normalizer", nullptr},
-          {"pre_tokenizer", byte_level},
-          {"post_processor", nullptr},
-          {"decoder", byte_level},
+          {"added_tokens", std::move(added)},
+          {"normalizer", {{"type", "Sequence"}, {"normalizers", Json::array()}}},
+          {"pre_tokenizer", PreTokenizer()},
+          {"post_processor", ByteLevel(true)},
+          {"decoder", ByteLevel(true)},
           {"model",
            {{"type", "BPE"},
             {"dropout", nullptr},
@@ -81,10 +102,15 @@ Json Tokenizer() {
 }
 
 Json TokenizerConfig() {
-  return {{"add_bos_token", true}, {"add_eos_token", false},
-          {"bos_token", kBegin},   {"clean_up_tokenization_spaces", false},
-          {"eos_token", kEnd},     {"model_max_length", 131072},
-          {"pad_token", kEnd},     {"tokenizer_class", "PreTrainedTokenizerFast"}};
+  return {{"add_bos_token", true},
+          {"add_eos_token", false},
+          {"bos_token", kBegin},
+          {"clean_up_tokenization_spaces", false},
+          {"eos_token", kEnd},
+          {"model_max_length", 131072},
+          {"pad_token", kEnd},
+          {"tokenizer_class", "PreTrainedTokenizerFast"},
+          {"chat_template", kChatTemplate}};
 }
 
 constexpr std::string_view kLicense =

@@ -50,6 +50,8 @@ class Adapter {
 // Builds a tree, refusing duplicate keys (the library would keep the last).
 class TreeBuilder {
  public:
+  explicit TreeBuilder(size_t max_keys) : max_keys_(max_keys) {}
+
   bool null() { return Put(nullptr); }
   bool boolean(bool value) { return Put(value); }
   bool number_integer(int64_t value) { return Put(value); }
@@ -59,7 +61,7 @@ class TreeBuilder {
   bool binary(Json::binary_t&) { return false; }
   bool key(std::string& text) {
     Level& level = open_.back();
-    if (level.keys.size() == kMaxKeysPerObject) return too_many_keys = true, false;
+    if (level.keys.size() == max_keys_) return too_many_keys = true, false;
     if (!level.keys.insert(text).second) return duplicate = text, false;
     key_ = std::move(text);
     return true;
@@ -104,6 +106,7 @@ class TreeBuilder {
     return true;
   }
 
+  const size_t max_keys_;
   std::vector<Level> open_;
   std::string key_;
 };
@@ -143,9 +146,9 @@ Result<bool> ParseJsonEvents(std::string_view text, JsonEvents& events, int max_
   return false;
 }
 
-Result<Json> ParseJson(std::string_view text) {
+Result<Json> ParseJson(std::string_view text, size_t max_keys) {
   TESSERA_TRY(CheckRawBytes(text));
-  TreeBuilder builder;
+  TreeBuilder builder(max_keys);
   if (Json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.root);
   if (builder.too_deep) return TooDeep(kMaxJsonDepth);
   if (builder.duplicate) {
@@ -153,14 +156,14 @@ Result<Json> ParseJson(std::string_view text) {
   }
   if (builder.too_many_keys) {
     return Fail(Error(ErrorCode::kJsonTooLarge, "a JSON object has too many keys")
-                    .Expected("at most " + std::to_string(kMaxKeysPerObject)));
+                    .Expected("at most " + std::to_string(max_keys)));
   }
   return Syntax(builder.syntax_error);
 }
 
-Result<Json> ReadJsonFile(const std::string& path) {
-  TESSERA_ASSIGN(const std::string text, ReadWholeFile(path, kMaxConfigBytes));
-  Result<Json> json = ParseJson(text);
+Result<Json> ReadJsonFile(const std::string& path, uint64_t max_bytes, size_t max_keys) {
+  TESSERA_ASSIGN(const std::string text, ReadWholeFile(path, max_bytes));
+  Result<Json> json = ParseJson(text, max_keys);
   if (!json) return Fail(std::move(json).error().Within(path));
   return json;
 }

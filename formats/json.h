@@ -45,10 +45,11 @@ Result<bool> ParseJsonEvents(std::string_view text, JsonEvents& events,
                              int max_depth = kMaxJsonDepth);
 
 // The same as a tree; duplicate keys are kJsonDuplicateKey, an object of more than
-// kMaxKeysPerObject keys is kJsonTooLarge. Time O(n) in the length of the text.
-Result<Json> ParseJson(std::string_view text);
-// A whole file, at most kMaxConfigBytes.
-Result<Json> ReadJsonFile(const std::string& path);
+// `max_keys` keys is kJsonTooLarge. Time O(n log n) in the length of the text.
+Result<Json> ParseJson(std::string_view text, size_t max_keys = kMaxKeysPerObject);
+// A whole file, at most `max_bytes`.
+Result<Json> ReadJsonFile(const std::string& path, uint64_t max_bytes = kMaxConfigBytes,
+                          size_t max_keys = kMaxKeysPerObject);
 
 // The place of the first byte that is not part of well-formed UTF-8 (no overlong forms, no
 // surrogates), if any.

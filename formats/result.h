@@ -67,6 +67,8 @@ enum class ErrorCode : uint8_t {
   kHole,
   kTrailingBytes,
   kTruncated,
+  // GGUF, beside those of safetensors.
+  kBadMetadata,
   // Index and shard set.
   kIndexSyntax,
   kBadFileName,
@@ -89,6 +91,7 @@ enum class ErrorCode : uint8_t {
   kMissingScale,
   kOrphanScale,
   kUnsupported,
+  kBadTokenizer,
   // Values.
   kOverflowsF16,
   kNotFinite,

@@ -28,4 +28,7 @@ struct DemoContents {
 // (norm_topk_prob, rms_norm_eps, ...) becomes a field.
 Result<Json> HfConfig(const Json& demo, const DemoContents& contents);
 
+// The order in which the published config.json files have their fields.
+Json SortedByKey(const Json& json);
+
 }  // namespace tessera

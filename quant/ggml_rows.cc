@@ -2,6 +2,7 @@
 
 #include "formats/result.h"
 #include "quant/ggml_blocks.h"
+#include "quant/ggml_errors.h"
 #include "quant/ggml_iq4.h"
 #include "quant/ggml_k_quants.h"
 #include "quant/ggml_legacy.h"
@@ -122,6 +123,16 @@ bool GgmlScalesAreFinite(Dtype type, const std::byte* row, size_t cols) {
     if constexpr (requires { block.dmin; }) finite &= IsFinite(block.dmin);
   });
   return finite;
+}
+
+bool ExpectGgmlErrors(Dtype type, const std::byte* row, size_t cols, float* out) {
+  if (type == Dtype::kMxfp4) return false;
+  ForEachBlock(type, row, cols, [&](const auto& block, size_t i) {
+    if constexpr (requires { ExpectErrors(block, out); }) {
+      ExpectErrors(block, out + i * Info(type).block);
+    }
+  });
+  return true;
 }
 
 }  // namespace tessera

@@ -14,9 +14,25 @@
 
 namespace tessera {
 
-enum class StorageKind : uint8_t { kPlain, kFp8, kInt8Group, kInt8, kInt4, kOther };
-std::string_view Name(StorageKind kind);  // "plain", "fp8", "int8-group", "int8", "int4", "other"
-// By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain.
+enum class StorageKind : uint8_t {
+  kPlain,
+  kFp8,
+  kInt8Group,
+  kInt8,
+  kInt4,
+  // GGUF's types with scales for blocks of scales, or with minimums beside scales; its others count
+  // as integers.
+  k6Bit,
+  k5Bit,
+  k4Bit,
+  k3Bit,
+  k2Bit,
+  kOther
+};
+// "plain", "fp8", "int8-group", "int8", "int4", "6bit", ..., "2bit", "other"
+std::string_view Name(StorageKind kind);
+// By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain. Of
+// several block types the coarsest decides.
 StorageKind KindOf(const StoredWeight& weight);
 
 enum class Gate : uint8_t {
@@ -30,6 +46,11 @@ enum class Gate : uint8_t {
   kSqnrInt8,
   kSqnrInt4,
   kMeanSqnrInt4,
+  kSqnr6Bit,
+  kSqnr5Bit,
+  kSqnr4Bit,
+  kSqnr3Bit,
+  kSqnr2Bit,
   kPredictedGap,
   kWorstRow,
   kWorstGroup,

@@ -3,69 +3,18 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <map>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "formats/checkpoint.h"
-#include "formats/container.h"
-#include "formats/gguf_names.h"
 #include "formats/model_spec.h"
+#include "tests/support/gguf_model.h"
 #include "tests/support/temp_dir.h"
 
 namespace tessera {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kConfig = R"({
-  "model_type": "deepseek_v3", "hidden_size": 64, "num_hidden_layers": 3,
-  "num_nextn_predict_layers": 0, "first_k_dense_replace": 1, "intermediate_size": 96,
-  "moe_intermediate_size": 32, "n_routed_experts": 12, "n_shared_experts": 1,
-  "num_experts_per_tok": 2, "num_attention_heads": 2, "q_lora_rank": 32, "kv_lora_rank": 32,
-  "qk_nope_head_dim": 32, "qk_rope_head_dim": 8, "v_head_dim": 16, "vocab_size": 40,
-  "topk_method": "noaux_tc", "scoring_func": "sigmoid"})";
-
-ModelSpec Spec() { return ModelSpec::FromConfig(ParseJson(kConfig).value()).value(); }
-
-GgufMetadata Described() {
-  const auto key = [](const char* name) { return "deepseek2." + std::string(name); };
-  return {{"general.architecture", std::string("deepseek2")},
-          {key("block_count"), uint32_t{3}},
-          {key("context_length"), uint32_t{163840}},
-          {key("embedding_length"), uint32_t{64}},
-          {key("feed_forward_length"), uint32_t{96}},
-          {key("attention.head_count"), uint32_t{2}},
-          {key("attention.head_count_kv"), uint32_t{1}},
-          {key("rope.scaling.type"), std::string("yarn")},
-          {key("rope.scaling.factor"), 40.0f},
-          {key("rope.scaling.original_context_length"), uint32_t{4096}},
-          {key("rope.scaling.yarn_beta_fast"), 32.0f},
-          {key("rope.scaling.yarn_beta_slow"), 1.0f},
-          {key("rope.scaling.yarn_log_multiplier"), 0.1f * 0.707f},
-          {key("rope.freq_base"), 10000.0f},
-          {key("attention.layer_norm_rms_epsilon"), 1e-6f},
-          {key("expert_count"), uint32_t{12}},
-          {key("expert_used_count"), uint32_t{2}},
-          {key("expert_group_count"), uint32_t{4}},
-          {key("expert_group_used_count"), uint32_t{2}},
-          {key("expert_gating_func"), uint32_t{2}},
-          {key("leading_dense_block_count"), uint32_t{1}},
-          {key("vocab_size"), uint32_t{40}},
-          {key("attention.q_lora_rank"), uint32_t{32}},
-          {key("attention.kv_lora_rank"), uint32_t{32}},
-          {key("attention.key_length"), uint32_t{40}},
-          {key("attention.value_length"), uint32_t{32}},
-          {key("attention.key_length_mla"), uint32_t{40}},
-          {key("attention.value_length_mla"), uint32_t{16}},
-          {key("expert_feed_forward_length"), uint32_t{32}},
-          {key("expert_shared_count"), uint32_t{1}},
-          {key("expert_weights_scale"), 2.5f},
-          {key("expert_weights_norm"), true},
-          {key("rope.dimension_count"), uint32_t{8}}};
-}
 
 GgufMetadata Without(GgufMetadata metadata, std::string_view key) {
   const auto gone = std::erase_if(metadata, [&](const auto& pair) { return pair.first == key; });
@@ -79,51 +28,6 @@ GgufMetadata With(GgufMetadata metadata, std::string_view key, GgufValue value) 
   return metadata;
 }
 
-struct Tensor {
-  TensorInfo info;
-  std::string bytes;
-};
-
-// The model's tensors as GGUF names and stacks them, by name; routed experts in Q8_0.
-std::vector<Tensor> Tensors(const ModelSpec& spec) {
-  std::map<std::string, TensorInfo> infos;
-  const auto add = [&](const std::string& name, Dtype dtype, Shape shape) {
-    infos.emplace(name, TensorInfo::Make(name, dtype, std::move(shape)).value());
-  };
-  spec.ForEach([&](const TensorRole& role) {
-    const Shape shape = *spec.ShapeOf(role);
-    if (role.module == Module::kKvB) {
-      const uint64_t heads = spec.num_attention_heads, rank = spec.kv_lora_rank;
-      add(*GgufNameOf(role, 0), Dtype::kF32, {heads, rank, spec.qk_nope_head_dim});
-      add(*GgufNameOf(role, 1), Dtype::kF32, {heads, spec.v_head_dim, rank});
-    } else if (role.mlp == Mlp::kRouted) {
-      add(*GgufNameOf(role), Dtype::kQ8_0, {spec.n_routed_experts, shape[0], shape[1]});
-    } else {
-      add(*GgufNameOf(role), Dtype::kF32, shape);
-    }
-  });
-  std::vector<Tensor> tensors;
-  std::mt19937 random(1);
-  for (const auto& [name, info] : infos) {
-    Tensor tensor{info, std::string(info.bytes(), '\0')};
-    std::ranges::generate(tensor.bytes, [&] { return static_cast<char>(random()); });
-    tensors.push_back(std::move(tensor));
-  }
-  return tensors;
-}
-
-void Write(const fs::path& path, const GgufMetadata& metadata, std::span<const Tensor> tensors) {
-  std::vector<const TensorInfo*> infos;
-  for (const Tensor& tensor : tensors) infos.push_back(&tensor.info);
-  const FileLayout layout = MakeGgufContainer(metadata)->Layout(infos).value();
-  std::string file = layout.header;
-  file.resize(layout.bytes);
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    file.replace(layout.offsets[i], tensors[i].bytes.size(), tensors[i].bytes);
-  }
-  std::ofstream(path, std::ios::binary) << file;
-}
-
 std::string Read(const Checkpoint& checkpoint, std::string_view name) {
   const TensorExtent* tensor = checkpoint.Find(name);
   if (tensor == nullptr) return "no such tensor";
@@ -132,12 +36,12 @@ std::string Read(const Checkpoint& checkpoint, std::string_view name) {
   return bytes;
 }
 
-const Tensor& Named(const std::vector<Tensor>& tensors, std::string_view name) {
-  return *std::ranges::find_if(tensors, [&](const Tensor& t) { return t.info.name() == name; });
+const GgufTensor& Named(const std::vector<GgufTensor>& tensors, std::string_view name) {
+  return *std::ranges::find_if(tensors, [&](const GgufTensor& t) { return t.info.name() == name; });
 }
 
-std::vector<Tensor> AllBut(std::vector<Tensor> tensors, std::string_view name) {
-  std::erase_if(tensors, [&](const Tensor& t) { return t.info.name() == name; });
+std::vector<GgufTensor> AllBut(std::vector<GgufTensor> tensors, std::string_view name) {
+  std::erase_if(tensors, [&](const GgufTensor& t) { return t.info.name() == name; });
   return tensors;
 }
 
@@ -151,8 +55,8 @@ void ExpectRefused(const fs::path& path, ErrorCode code, std::string_view word =
 TEST(GgufCheckpoint, ShowsTheModelAsHuggingFaceNamesIt) {
   const TempDir dir;
   const fs::path path = dir.path() / "x.gguf";
-  const std::vector<Tensor> tensors = Tensors(Spec());
-  Write(path, Described(), tensors);
+  const std::vector<GgufTensor> tensors = TinyGgufTensors();
+  WriteGguf(path, TinyGgufMetadata(), tensors);
   const auto opened = Checkpoint::Open(path);
   ASSERT_TRUE(opened) << opened.error().Text();
   const auto spec = ModelSpec::Of(*opened);
@@ -180,7 +84,7 @@ TEST(GgufCheckpoint, ShowsTheModelAsHuggingFaceNamesIt) {
 TEST(GgufCheckpoint, ConfigSaysWhatTheMetadataSay) {
   const TempDir dir;
   const fs::path path = dir.path() / "x.gguf";
-  Write(path, Described(), Tensors(Spec()));
+  WriteGguf(path, TinyGgufMetadata(), TinyGgufTensors());
   const Json config = ParseJson(*Checkpoint::Open(path)->config_text()).value();
   const Json want = ParseJson(R"({
     "architectures": ["DeepseekV3ForCausalLM"], "attention_bias": false,
@@ -224,23 +128,24 @@ TEST(GgufCheckpoint, MissingKeysMeanWhatTheyMeanToLlamaCpp) {
   std::vector<std::string> optional = {"general.architecture"};
   for (const Default& d : defaults) {
     optional.push_back("deepseek2." + std::string(d.key));
-    Write(path, Without(Described(), optional.back()), Tensors(Spec()));
+    WriteGguf(path, Without(TinyGgufMetadata(), optional.back()), TinyGgufTensors());
     const auto opened = Checkpoint::Open(path);
     ASSERT_TRUE(opened) << d.key << opened.error().Text();
     EXPECT_EQ(ParseJson(*opened->config_text())->at(d.field), d.value) << d.key;
   }
-  Write(path, Without(Described(), "deepseek2.rope.scaling.yarn_log_multiplier"), Tensors(Spec()));
+  WriteGguf(path, Without(TinyGgufMetadata(), "deepseek2.rope.scaling.yarn_log_multiplier"),
+            TinyGgufTensors());
   const Json config = ParseJson(*Checkpoint::Open(path)->config_text()).value();
   EXPECT_FALSE(config.at("rope_scaling").contains("mscale"));
   optional.insert(optional.end(),
                   {"deepseek2.rope.scaling.yarn_log_multiplier", "deepseek2.expert_gating_func",
                    "deepseek2.attention.q_lora_rank", "deepseek2.attention.key_length_mla",
                    "deepseek2.attention.value_length_mla"});
-  for (const auto& [key, value] : Described()) {
+  for (const auto& [key, value] : TinyGgufMetadata()) {
     if (std::ranges::find(optional, key) != optional.end()) continue;
-    Write(path, Without(Described(), key), Tensors(Spec()));
+    WriteGguf(path, Without(TinyGgufMetadata(), key), TinyGgufTensors());
     ExpectRefused(path, ErrorCode::kBadMetadata, key);
-    Write(path, With(Described(), key, int32_t{1}), Tensors(Spec()));
+    WriteGguf(path, With(TinyGgufMetadata(), key, int32_t{1}), TinyGgufTensors());
     ExpectRefused(path, ErrorCode::kBadMetadata, key);
   }
 }
@@ -248,12 +153,12 @@ TEST(GgufCheckpoint, MissingKeysMeanWhatTheyMeanToLlamaCpp) {
 TEST(GgufCheckpoint, OldFilesGiveTheHeadsOwnSizes) {
   const TempDir dir;
   const fs::path path = dir.path() / "x.gguf";
-  GgufMetadata metadata = Described();
+  GgufMetadata metadata = TinyGgufMetadata();
   for (const char* key : {"attention.key_length_mla", "attention.value_length_mla"}) {
     metadata = Without(std::move(metadata), "deepseek2." + std::string(key));
   }
   metadata = With(std::move(metadata), "deepseek2.attention.value_length", uint32_t{16});
-  std::vector<Tensor> tensors = Tensors(Spec());
+  std::vector<GgufTensor> tensors = TinyGgufTensors();
   for (const char* layer : {"0", "1", "2"}) {
     const std::string block = "blk." + std::string(layer);
     tensors =
@@ -262,7 +167,7 @@ TEST(GgufCheckpoint, OldFilesGiveTheHeadsOwnSizes) {
     const TensorInfo info = TensorInfo::Make(name, Dtype::kF32, {96, 32}).value();
     tensors.push_back({info, std::string(info.bytes(), 'w')});
   }
-  Write(path, metadata, tensors);
+  WriteGguf(path, metadata, tensors);
   const auto opened = Checkpoint::Open(path);
   ASSERT_TRUE(opened) << opened.error().Text();
   EXPECT_TRUE(CheckCompleteness(*ModelSpec::Of(*opened), *opened).faults.empty());
@@ -273,21 +178,23 @@ TEST(GgufCheckpoint, RefusesTensorsThatItDoesNotKnow) {
   const fs::path path = dir.path() / "x.gguf";
   for (const char* name :
        {"blk.1.ffn_gate_up_exps.weight", "rope_freqs.weight", "blk.01.attn_norm.weight"}) {
-    std::vector<Tensor> tensors = Tensors(Spec());
+    std::vector<GgufTensor> tensors = TinyGgufTensors();
     tensors.push_back({TensorInfo::Make(name, Dtype::kF32, {1}).value(), "1234"});
-    Write(path, Described(), tensors);
+    WriteGguf(path, TinyGgufMetadata(), tensors);
     ExpectRefused(path, ErrorCode::kUnknownTensor, name);
   }
-  Write(path, With(Described(), "deepseek2.expert_count", uint32_t{16}), Tensors(Spec()));
+  WriteGguf(path, With(TinyGgufMetadata(), "deepseek2.expert_count", uint32_t{16}),
+            TinyGgufTensors());
   ExpectRefused(path, ErrorCode::kWrongShape, "exps");
 }
 
 TEST(GgufCheckpoint, OtherArchitecturesAreShownAsTheyAre) {
   const TempDir dir;
   const fs::path path = dir.path() / "x.gguf";
-  const std::vector<Tensor> tensors = Tensors(Spec());
+  const std::vector<GgufTensor> tensors = TinyGgufTensors();
   for (const char* architecture : {"llama", "deepseek32", ""}) {
-    Write(path, With(Described(), "general.architecture", std::string(architecture)), tensors);
+    WriteGguf(path, With(TinyGgufMetadata(), "general.architecture", std::string(architecture)),
+              tensors);
     const auto opened = Checkpoint::Open(path);
     ASSERT_TRUE(opened) << opened.error().Text();
     EXPECT_EQ(opened->tensors().size(), tensors.size());
@@ -297,7 +204,7 @@ TEST(GgufCheckpoint, OtherArchitecturesAreShownAsTheyAre) {
     ASSERT_FALSE(spec);
     EXPECT_EQ(spec.error().code(), ErrorCode::kUnsupported);
   }
-  Write(path, {}, {});
+  WriteGguf(path, {}, {});
   EXPECT_EQ(ModelSpec::Of(*Checkpoint::Open(path)).error().code(), ErrorCode::kUnsupported);
 }
 
@@ -308,17 +215,17 @@ GgufMetadata SplitKeys(GgufMetadata metadata, uint16_t number, uint16_t count, i
 }
 
 // The first without tensors, as converters can be told to write it.
-void WriteSplit(const fs::path& dir, const std::vector<Tensor>& tensors) {
+void WriteSplit(const fs::path& dir, const std::vector<GgufTensor>& tensors) {
   const auto all = static_cast<int32_t>(tensors.size());
-  const std::span<const Tensor> rest(tensors);
-  Write(dir / "m-00001-of-00003.gguf", SplitKeys(Described(), 0, 3, all), {});
-  Write(dir / "m-00002-of-00003.gguf", SplitKeys({}, 1, 3, all), rest.first(20));
-  Write(dir / "m-00003-of-00003.gguf", SplitKeys({}, 2, 3, all), rest.subspan(20));
+  const std::span<const GgufTensor> rest(tensors);
+  WriteGguf(dir / "m-00001-of-00003.gguf", SplitKeys(TinyGgufMetadata(), 0, 3, all), {});
+  WriteGguf(dir / "m-00002-of-00003.gguf", SplitKeys({}, 1, 3, all), rest.first(20));
+  WriteGguf(dir / "m-00003-of-00003.gguf", SplitKeys({}, 2, 3, all), rest.subspan(20));
 }
 
 TEST(GgufCheckpoint, SplitFilesAreOneModel) {
   const TempDir dir;
-  const std::vector<Tensor> tensors = Tensors(Spec());
+  const std::vector<GgufTensor> tensors = TinyGgufTensors();
   WriteSplit(dir.path(), tensors);
   for (const fs::path& path : {dir.path(), dir.path() / "m-00001-of-00003.gguf"}) {
     const auto opened = Checkpoint::Open(path);
@@ -334,7 +241,7 @@ TEST(GgufCheckpoint, SplitFilesAreOneModel) {
 
 TEST(GgufCheckpoint, SplitFilesMustBeTheOnesTheirNamesSay) {
   const TempDir dir;
-  const std::vector<Tensor> tensors = Tensors(Spec());
+  const std::vector<GgufTensor> tensors = TinyGgufTensors();
   const fs::path first = dir.path() / "m-00001-of-00003.gguf";
   const fs::path second = dir.path() / "m-00002-of-00003.gguf";
   const fs::path third = dir.path() / "m-00003-of-00003.gguf";
@@ -347,32 +254,32 @@ TEST(GgufCheckpoint, SplitFilesMustBeTheOnesTheirNamesSay) {
   fs::rename(dir.path() / "elsewhere", second);
   ExpectRefused(first, ErrorCode::kShardNumbering, "split.no");
   WriteSplit(dir.path(), tensors);
-  Write(second, SplitKeys({}, 1, 4, all), std::span(tensors).first(20));
+  WriteGguf(second, SplitKeys({}, 1, 4, all), std::span(tensors).first(20));
   ExpectRefused(first, ErrorCode::kShardNumbering, "split.count");
-  Write(second, SplitKeys({}, 1, 3, all), std::span(tensors).first(19));
+  WriteGguf(second, SplitKeys({}, 1, 3, all), std::span(tensors).first(19));
   ExpectRefused(first, ErrorCode::kShardNumbering, "split.tensors.count");
-  Write(second, With(SplitKeys({}, 1, 3, all), "split.no", uint32_t{1}),
-        std::span(tensors).first(20));
+  WriteGguf(second, With(SplitKeys({}, 1, 3, all), "split.no", uint32_t{1}),
+            std::span(tensors).first(20));
   ExpectRefused(first, ErrorCode::kShardNumbering, "u32");
-  Write(second, {}, std::span(tensors).first(20));
+  WriteGguf(second, {}, std::span(tensors).first(20));
   ExpectRefused(first, ErrorCode::kShardNumbering, "no such key");
-  Write(second, SplitKeys({}, 1, 3, all + 1), std::span(tensors).first(21));
-  Write(first, SplitKeys(Described(), 0, 3, all + 1), {});
-  Write(third, SplitKeys({}, 2, 3, all + 1), std::span(tensors).subspan(20));
+  WriteGguf(second, SplitKeys({}, 1, 3, all + 1), std::span(tensors).first(21));
+  WriteGguf(first, SplitKeys(TinyGgufMetadata(), 0, 3, all + 1), {});
+  WriteGguf(third, SplitKeys({}, 2, 3, all + 1), std::span(tensors).subspan(20));
   ExpectRefused(first, ErrorCode::kTensorInTwoShards, tensors[20].info.name());
 }
 
 TEST(GgufCheckpoint, OneFileIsNotOneOfSeveral) {
   const TempDir dir;
-  const std::vector<Tensor> tensors = Tensors(Spec());
+  const std::vector<GgufTensor> tensors = TinyGgufTensors();
   const auto all = static_cast<int32_t>(tensors.size());
   const fs::path path = dir.path() / "x.gguf";
-  Write(path, SplitKeys(Described(), 0, 2, all), tensors);
+  WriteGguf(path, SplitKeys(TinyGgufMetadata(), 0, 2, all), tensors);
   ExpectRefused(path, ErrorCode::kShardNumbering, "split.count");
-  Write(path, SplitKeys(Described(), 0, 0, 7), tensors);
+  WriteGguf(path, SplitKeys(TinyGgufMetadata(), 0, 0, 7), tensors);
   EXPECT_TRUE(Checkpoint::Open(path)) << "what a merge leaves";
   EXPECT_TRUE(Checkpoint::Open(dir.path())) << "alone in its folder";
-  Write(dir.path() / "y.gguf", Described(), tensors);
+  WriteGguf(dir.path() / "y.gguf", TinyGgufMetadata(), tensors);
   ExpectRefused(dir.path(), ErrorCode::kUnsupported, "y.gguf");
   ExpectRefused(dir.path() / "z.gguf", ErrorCode::kNotFound);
 }

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <map>
 
 #include "cli/progress.h"
 #include "cli/signals.h"
@@ -25,11 +26,27 @@ SortedJson LedgerJson(const Ledger& ledger) {
   return json;
 }
 
+// Of a GGUF output: how much of it has which type.
+std::map<std::string_view, std::pair<uint64_t, uint64_t>> TypesOf(const Plan& plan) {
+  std::map<std::string_view, std::pair<uint64_t, uint64_t>> types;
+  for (const PlanTensor& tensor : plan.tensors) {
+    auto& [tensors, bytes] = types[Name(tensor.info.dtype())];
+    ++tensors;
+    bytes += tensor.info.bytes();
+  }
+  return types;
+}
+
 SortedJson PlanJson(const Plan& plan) {
   SortedJson json = {{"plan", ToHex(plan.hash)},         {"tensors", plan.tensors.size()},
                      {"bytes", plan.payload_bytes},      {"file_bytes", plan.file_bytes},
                      {"files", plan.files.size()},       {"steps", plan.steps.size()},
                      {"ledger", LedgerJson(plan.ledger)}};
+  if (!plan.folders[0].file.empty()) {
+    for (const auto& [name, type] : TypesOf(plan)) {
+      json["types"][std::string(name)] = {{"tensors", type.first}, {"bytes", type.second}};
+    }
+  }
   if (!plan.engines.empty()) json["engines"] = plan.engines;
   if (!plan.launch_flags.empty()) json["launch_flags"] = plan.launch_flags;
   return json;
@@ -62,6 +79,14 @@ std::string LedgerText(const Plan& plan) {
     text += Grouped(plan.ledger.counts[i]) + " " + std::string(Name(static_cast<Action>(i)));
   }
   for (const DropRule& rule : plan.rules) text += " (by " + rule.rule + ")";
+  return text;
+}
+
+std::string TypesText(const Plan& plan) {
+  std::string text;
+  for (const auto& [name, type] : TypesOf(plan)) {
+    text += (text.empty() ? "" : ", ") + Grouped(type.first) + " " + std::string(name);
+  }
   return text;
 }
 
@@ -114,6 +139,9 @@ void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers
   terminal.Print("output   " + Plural(plan.tensors.size(), "tensor") + " in " +
                  Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) + " (" +
                  Grouped(plan.payload_bytes) + " bytes)\n");
+  if (!plan.folders[0].file.empty()) {
+    terminal.Print("types    " + TypesText(plan) + "\n");
+  }
   terminal.Print("ledger   " + LedgerText(plan) + "\n");
   PrintEngines(plan, terminal);
   terminal.Print("buffers  " + HumanBytes(buffers.bytes()) + "\n");
@@ -240,7 +268,6 @@ void AddInput(CLI::App& verb, ConversionOptions& o) {
 }
 
 void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
-  verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
   verb.add_option("--threads", o.run.threads, "Computing threads; default: the cores it may use")
       ->check(CLI::Range(1, 1024));
   verb.add_option("--memory", o.memory,
@@ -249,12 +276,17 @@ void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_flag("--rehearse", o.run.rehearse, "Do everything, discard the output");
   verb.add_flag("--sha256", o.request.sha256, "Record whole-file SHA-256 in the manifest")
       ->group(kMore);
-  verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
-                "Drop the MTP module's embedding and head where they are copies")
-      ->group(kMore);
   verb.add_flag("--no-index", o.request.no_index, "Accept several shards without an index")
       ->group(kMore);
   verb.add_flag("--force", o.request.force, "Replace an OUT that tessera wrote, nothing else")
+      ->group(kMore);
+}
+
+void AddShardOptions(CLI::App& verb, ConversionOptions& o) {
+  verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
+  AddRunOptions(verb, o);
+  verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
+                "Drop the MTP module's embedding and head where they are copies")
       ->group(kMore);
 }
 
@@ -265,7 +297,7 @@ void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_option("--mp", o.request.mp, "Cut for N model-parallel ranks of DeepSeek's demo")
       ->check(CLI::Range(1, 65536));
   verb.add_option("--names", o.names, "hf, or deepseek (with --mp, and its default)");
-  AddRunOptions(verb, o);
+  AddShardOptions(verb, o);
 }
 
 Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal) {

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "formats/gguf_hf_config.h"
 #include "formats/json.h"
 
 namespace tessera::cli {
@@ -20,6 +21,16 @@ std::string Quoted(const std::string& text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// As it was written, of F32 too.
+template <class T>
+auto Number(T value) {
+  if constexpr (std::is_same_v<T, float>) {
+    return ShortestDecimal(value);
+  } else {
+    return value;
+  }
+}
+
 std::string Shown(const GgufValue& value) {
   return std::visit(
       []<class T>(const T& v) -> std::string {
@@ -28,7 +39,7 @@ std::string Shown(const GgufValue& value) {
         } else if constexpr (std::is_same_v<T, std::string>) {
           return v.size() <= kLongest ? Quoted(v) : Quoted(v.substr(0, kLongest)) + "...";
         } else {
-          return Json(v).dump();
+          return Json(Number(v)).dump();
         }
       },
       value);
@@ -54,7 +65,7 @@ SortedJson GgufMetadataJson(const GgufMetadata& metadata) {
           } else if constexpr (std::is_same_v<T, std::string>) {
             return SortedJson::parse(Quoted(v));
           } else {
-            return v;
+            return Number(v);
           }
         },
         value);

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include "quant/config_fields.h"
+
 namespace tessera {
 namespace {
 
@@ -187,16 +189,16 @@ Result<void> ReadRouter(const ConfigFields& fields, const ModelSpec& spec, GgufC
 
 }  // namespace
 
-Result<GgufConfig> GgufConfig::Of(const Source& source, bool mtp) {
-  TESSERA_ASSIGN(const ConfigFields fields,
-                 ConfigFields::Of(source.config, "", source.checkpoint->config_path().string()));
-  TESSERA_TRY(CheckModel(fields, *source.spec));
-  TESSERA_TRY(CheckLayers(fields, *source.spec, mtp));
+Result<GgufConfig> GgufConfig::Of(const Json& json, const ModelSpec& spec, const std::string& file,
+                                  bool mtp) {
+  TESSERA_ASSIGN(const ConfigFields fields, ConfigFields::Of(json, "", file));
+  TESSERA_TRY(CheckModel(fields, spec));
+  TESSERA_TRY(CheckLayers(fields, spec, mtp));
   GgufConfig config;
   TESSERA_ASSIGN(config.context_length, Count(fields, "max_position_embeddings"));
   TESSERA_ASSIGN(config.rms_norm_eps, Positive(fields, "rms_norm_eps"));
   TESSERA_TRY(ReadRope(fields, config));
-  TESSERA_TRY(ReadRouter(fields, *source.spec, config));
+  TESSERA_TRY(ReadRouter(fields, spec, config));
   return config;
 }
 

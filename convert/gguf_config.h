@@ -4,10 +4,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
+#include "formats/json.h"
+#include "formats/model_spec.h"
 #include "formats/result.h"
-#include "quant/config_fields.h"
-#include "quant/source.h"
 
 namespace tessera {
 
@@ -31,8 +32,10 @@ struct GgufConfig {
   std::optional<double> routed_scaling_factor;
   bool norm_topk_prob = false;
 
-  // kUnsupported or kBadConfig, naming the field. `mtp`: the module is to be written too.
-  static Result<GgufConfig> Of(const Source& source, bool mtp);
+  // kUnsupported or kBadConfig, naming the field. `file` is where `config` stands; `mtp`: the
+  // module is to be written too.
+  static Result<GgufConfig> Of(const Json& config, const ModelSpec& spec, const std::string& file,
+                               bool mtp);
 };
 
 }  // namespace tessera

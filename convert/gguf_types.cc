@@ -8,22 +8,21 @@
 namespace tessera {
 namespace {
 
-constexpr std::pair<Dtype, std::string_view> kPlainTypes[] = {
-    {Dtype::kF32, "F32"}, {Dtype::kF16, "F16"}, {Dtype::kBF16, "BF16"}};
+constexpr Dtype kPlainTypes[] = {Dtype::kF32, Dtype::kF16, Dtype::kBF16};
 
 std::optional<Dtype> ParseType(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) {
     return static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
   });
-  for (const auto& [dtype, name] : kPlainTypes) {
-    if (name == text) return dtype;
+  for (const Dtype dtype : kPlainTypes) {
+    if (Name(dtype) == text) return dtype;
   }
   return ParseGgmlType(text);
 }
 
 std::string KnownTypes() {
   std::string names;
-  for (const auto& [dtype, name] : kPlainTypes) names += std::string(name) + ", ";
+  for (const Dtype dtype : kPlainTypes) names += std::string(Name(dtype)) + ", ";
   for (const GgmlTypeInfo& info : AllGgmlTypes()) names += std::string(Name(info.type)) + ", ";
   names.resize(names.size() - 2);
   return names;
@@ -97,7 +96,7 @@ Dtype GgufTypes::Wanted(const std::string& name, const GgufTensorRole& tensor, c
 }
 
 Result<Dtype> GgufTypes::Choose(const std::string& name, const GgufTensorRole& tensor,
-                                const Shape& shape) {
+                                const Shape& shape, bool measured) {
   if (StaysF32(tensor, shape)) return Dtype::kF32;
   const Dtype wanted = Wanted(name, tensor, shape);
   const auto fits = [&](Dtype dtype) { return shape.back() % Info(dtype).block == 0; };
@@ -114,7 +113,7 @@ Result<Dtype> GgufTypes::Choose(const std::string& name, const GgufTensorRole& t
     }
     chosen = fits(*other) ? *other : Dtype::kF16;
   }
-  if (!model_.weighted && NeedsImportance(*mix_, tensor, chosen)) {
+  if (!measured && NeedsImportance(*mix_, tensor, chosen)) {
     return Fail(Error(ErrorCode::kUnsupported, std::string(mix_->name) +
                                                    " needs an importance matrix for " +
                                                    std::string(Name(chosen)))

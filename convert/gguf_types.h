@@ -28,9 +28,10 @@ class GgufTypes {
   static Result<GgufTypes> Make(const GgufMix& mix, std::span<const GgufTypeRule> rules,
                                 const GgufModel& model);
 
-  // kUnsupported for rows that neither the type nor one in its place can hold, and for types that
-  // need an importance matrix.
-  Result<Dtype> Choose(const std::string& name, const GgufTensorRole& tensor, const Shape& shape);
+  // `measured`: the tensor's columns have an importance. kUnsupported for rows that neither the
+  // type nor one in its place can hold, and for types that need an importance.
+  Result<Dtype> Choose(const std::string& name, const GgufTensorRole& tensor, const Shape& shape,
+                       bool measured);
 
   // After all tensors: kUsage for a rule that chose nothing.
   Result<void> CheckRules() const;

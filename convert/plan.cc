@@ -20,7 +20,7 @@ ByteRange BytesOfPart(const Step& step, size_t part, RowRange rows) {
 }  // namespace
 
 std::string PlanFolder::manifest_name() const {
-  return file.empty() ? std::string(kManifestName) : file + ".tessera.json";
+  return file.empty() ? std::string(kManifestName) : ManifestNameOf(file);
 }
 
 uint64_t Step::TilesBefore(uint64_t row) const {

@@ -79,8 +79,8 @@ struct Destination {
   bool is_whole_rows() const { return columns.size() == row_bytes; }
 };
 
-// Columns' importance for the encoding of one part: that of `count` matrices from `first` on, of the
-// `matrices` that the tensor consists of.
+// Columns' importance for the encoding of one part: that of `count` matrices from `first` on, of
+// the `matrices` that the tensor consists of.
 struct ImportanceRef {
   const Importance* entry = nullptr;  // null: nothing was measured
   uint64_t first = 0, count = 1, matrices = 1;

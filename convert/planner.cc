@@ -7,6 +7,7 @@
 
 #include "convert/config_edit.h"
 #include "convert/decision.h"
+#include "convert/gguf_planner.h"
 #include "convert/ledger.h"
 #include "convert/mtp_duplicates.h"
 #include "convert/mtp_join.h"
@@ -544,6 +545,7 @@ class Planner {
 }  // namespace
 
 Result<Plan> MakePlan(const Request& request, const StopCheck& check) {
+  if (request.gguf) return MakeGgufPlan(request);
   return Planner(request, check).Run();
 }
 

@@ -11,20 +11,11 @@
 namespace tessera {
 namespace {
 
-// The number that a writer had before it became an F32.
-double Shortest(float value) {
-  std::array<char, 32> text;
-  const auto written = std::to_chars(text.data(), text.data() + text.size(), value);
-  double number = 0;
-  std::from_chars(text.data(), written.ptr, number);
-  return number;
-}
-
 // Rounded to what an F32 can tell, as the writer's factor of 0.1 came on top.
 double TenTimes(float value) {
   std::array<char, 32> text;
-  const auto written = std::to_chars(text.data(), text.data() + text.size(), Shortest(value) * 10,
-                                     std::chars_format::general, 7);
+  const auto written = std::to_chars(text.data(), text.data() + text.size(),
+                                     ShortestDecimal(value) * 10, std::chars_format::general, 7);
   double number = 0;
   std::from_chars(text.data(), written.ptr, number);
   return number;
@@ -63,7 +54,7 @@ class Fields {
     TESSERA_ASSIGN(std::optional<float> value, Get<float>(field));
     if (!value) value = otherwise;
     if (!value) return Fail(Missing(field, "f32"));
-    if (std::isfinite(*value)) return Shortest(*value);
+    if (std::isfinite(*value)) return ShortestDecimal(*value);
     return Fail(Error(ErrorCode::kBadMetadata, "metadata that is no number")
                     .Fact("key", KeyOf(field))
                     .Found(std::to_string(*value)));
@@ -184,7 +175,7 @@ Result<void> PutRope(const Fields& fields, Json& out) {
   for (const char* field : {"yarn_ext_factor", "yarn_attn_factor"}) {
     const std::string key = "rope.scaling." + std::string(field);
     TESSERA_ASSIGN(const auto value, fields.Get<float>(key));
-    if (value) yarn[field] = Shortest(*value);
+    if (value) yarn[field] = ShortestDecimal(*value);
   }
   return {};
 }
@@ -195,6 +186,14 @@ std::string_view TorchDtype(Dtype embedding) {
 }
 
 }  // namespace
+
+double ShortestDecimal(float value) {
+  std::array<char, 32> text;
+  const auto written = std::to_chars(text.data(), text.data() + text.size(), value);
+  double number = 0;
+  std::from_chars(text.data(), written.ptr, number);
+  return number;
+}
 
 Result<void> CheckGgufArchitecture(const GgufMetadata& metadata) {
   const auto* name = FindValue<std::string>(metadata, "general.architecture");

@@ -28,4 +28,7 @@ struct GgufContents {
 // field; numbers become the shortest decimals that are the same F32.
 Result<Json> HfConfigOfGguf(const GgufMetadata& metadata, const GgufContents& contents);
 
+// The decimal that a writer had before it became an F32: the shortest that is the same one.
+double ShortestDecimal(float value);
+
 }  // namespace tessera

@@ -17,6 +17,12 @@ void Fill(float* out, size_t values, float step) {
   std::fill_n(out, values, std::abs(step) * kUniform);
 }
 
+// Of a level that stands for what is this far below and above it.
+float Spread(double below, double above) {
+  return static_cast<float>(
+      std::sqrt((std::pow(below, 3) + std::pow(above, 3)) / (3 * (below + above))));
+}
+
 template <class Block>
 void ExpectAffine(const Block& block, float* out) {
   uint8_t scales[8], mins[8];
@@ -34,8 +40,7 @@ const std::array<float, 16>& Iq4Errors() {
       const size_t low = std::max<size_t>(i, 1) - 1, high = std::min<size_t>(i, 14);
       const double below = (levels[low + 1] - levels[low]) / 2;
       const double above = (levels[high + 1] - levels[high]) / 2;
-      all[i] = static_cast<float>(
-          std::sqrt((std::pow(below, 3) + std::pow(above, 3)) / (3 * (below + above))));
+      all[i] = Spread(below, above);
     }
     return all;
   }();
@@ -96,6 +101,18 @@ void ExpectErrors(const BlockIq4Xs& block, float* out) {
   for (size_t i = 0; i < kGgmlSuperBlock; ++i) {
     const float scale = std::abs(d * static_cast<float>(scales[i / kGgmlBlock] - 32));
     out[i] = scale * Iq4Errors()[codes[i]];
+  }
+}
+
+void ExpectErrors(const BlockMxfp4& block, float* out) {
+  uint8_t codes[kGgmlBlock];
+  UnpackNibbles(block.codes, codes);
+  // Twice the levels are 0, 1, 2, 3, 4, 6, 8, 12; half a step below and above each.
+  constexpr double kBelow[] = {0.5, 0.5, 0.5, 0.5, 0.5, 1, 1, 2};
+  constexpr double kAbove[] = {0.5, 0.5, 0.5, 0.5, 1, 1, 2, 4};
+  const float unit = std::ldexp(1.0f, block.exponent - 128);
+  for (size_t i = 0; i < kGgmlBlock; ++i) {
+    out[i] = unit * Spread(kBelow[codes[i] % 8], kAbove[codes[i] % 8]);
   }
 }
 

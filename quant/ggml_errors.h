@@ -1,7 +1,7 @@
 // How far rounding to a block type is expected to have moved the values of a block: root mean
 // squares, for values spread evenly about each level. Searches that clip or refit scales do better
-// than that, hardly ever worse: 0.3 dB on weights as models have them. Not so MXFP4, whose scales
-// are powers of two and whose largest values are clipped.
+// than that, hardly ever worse: 0.3 dB on weights as models have them. MXFP4's scales are powers of
+// two, so that its largest level stands for all from 5 to 8 times the scale.
 #pragma once
 
 #include "quant/ggml_blocks.h"
@@ -20,5 +20,6 @@ void ExpectErrors(const BlockQ5_K& block, float* out);
 void ExpectErrors(const BlockQ6_K& block, float* out);
 void ExpectErrors(const BlockIq4Nl& block, float* out);
 void ExpectErrors(const BlockIq4Xs& block, float* out);
+void ExpectErrors(const BlockMxfp4& block, float* out);
 
 }  // namespace tessera

@@ -26,13 +26,14 @@ constexpr GateInfo kTable[] = {
     {Gate::kSqnrInt8, "sqnr-int8", true, 30, "dB",
      "lowest SQNR of an INT8 tensor with a scale for a channel or a block"},
     {Gate::kSqnrInt4, "sqnr-int4", true, 14, "dB",
-     "lowest SQNR of an INT4 tensor; also Q4_0, IQ4_NL, IQ4_XS, MXFP4"},
+     "lowest SQNR of an INT4 tensor; also Q4_0, IQ4_NL, IQ4_XS"},
     {Gate::kMeanSqnrInt4, "mean-sqnr-int4", true, 16, "dB", "mean SQNR of the INT4 tensors"},
-    {Gate::kSqnr6Bit, "sqnr-6bit", true, 29, "dB", "lowest SQNR of a Q6_K tensor"},
-    {Gate::kSqnr5Bit, "sqnr-5bit", true, 22, "dB", "lowest SQNR of a Q5_0, Q5_1 or Q5_K tensor"},
-    {Gate::kSqnr4Bit, "sqnr-4bit", true, 20, "dB", "lowest SQNR of a Q4_1 or Q4_K tensor"},
+    {Gate::kSqnrFp4, "sqnr-fp4", true, 13, "dB", "lowest SQNR of an MXFP4 tensor"},
+    {Gate::kSqnr6Bit, "sqnr-6bit", true, 27, "dB", "lowest SQNR of a Q6_K tensor"},
+    {Gate::kSqnr5Bit, "sqnr-5bit", true, 20, "dB", "lowest SQNR of a Q5_0, Q5_1 or Q5_K tensor"},
+    {Gate::kSqnr4Bit, "sqnr-4bit", true, 18, "dB", "lowest SQNR of a Q4_1 or Q4_K tensor"},
     {Gate::kSqnr3Bit, "sqnr-3bit", true, 12, "dB", "lowest SQNR of a Q3_K tensor"},
-    {Gate::kSqnr2Bit, "sqnr-2bit", true, 7, "dB", "lowest SQNR of a Q2_K tensor"},
+    {Gate::kSqnr2Bit, "sqnr-2bit", true, 6, "dB", "lowest SQNR of a Q2_K tensor"},
     {Gate::kPredictedGap, "predicted-gap", false, 0.3, "dB",
      "SQNR of a tensor below what its scales predict"},
     {Gate::kWorstRow, "worst-row", false, 3, "dB", "SQNR of a row below what its scales predict"},
@@ -87,8 +88,9 @@ StorageKind KindOfBlocks(Dtype dtype) {
     case Dtype::kQ4_0:
     case Dtype::kIq4Nl:
     case Dtype::kIq4Xs:
-    case Dtype::kMxfp4:
       return StorageKind::kInt4;
+    case Dtype::kMxfp4:
+      return StorageKind::kFp4;
     default:
       return StorageKind::kOther;
   }
@@ -107,8 +109,8 @@ std::optional<Dtype> BlocksIn(const StoredWeight& weight) {
 }  // namespace
 
 std::string_view Name(StorageKind kind) {
-  constexpr std::string_view kNames[] = {"plain", "fp8",  "int8-group", "int8", "int4", "6bit",
-                                         "5bit",  "4bit", "3bit",       "2bit", "other"};
+  constexpr std::string_view kNames[] = {"plain", "fp8",  "int8-group", "int8", "int4", "fp4",
+                                         "6bit",  "5bit", "4bit",       "3bit", "2bit", "other"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -138,6 +140,7 @@ std::vector<GateValue> GateValues(StorageKind kind, const QualityStats& stats,
   if (kind == StorageKind::kInt8Group) values.push_back({Gate::kSqnrInt8Group, stats.sqnr()});
   if (kind == StorageKind::kInt8) values.push_back({Gate::kSqnrInt8, stats.sqnr()});
   if (kind == StorageKind::kInt4) values.push_back({Gate::kSqnrInt4, stats.sqnr()});
+  if (kind == StorageKind::kFp4) values.push_back({Gate::kSqnrFp4, stats.sqnr()});
   if (kind == StorageKind::k6Bit) values.push_back({Gate::kSqnr6Bit, stats.sqnr()});
   if (kind == StorageKind::k5Bit) values.push_back({Gate::kSqnr5Bit, stats.sqnr()});
   if (kind == StorageKind::k4Bit) values.push_back({Gate::kSqnr4Bit, stats.sqnr()});
@@ -150,7 +153,8 @@ std::vector<GateValue> GateValues(StorageKind kind, const QualityStats& stats,
   const auto& group = stats.predicted ? stats.unexplained_group : stats.worst_group;
   values.push_back(
       {Gate::kWorstGroup, group ? group->sqnr() : std::numeric_limits<double>::infinity()});
-  if (kind != StorageKind::kOther) {
+  // MXFP4 clips, and so its values are too small as a whole.
+  if (kind != StorageKind::kOther && kind != StorageKind::kFp4) {
     values.push_back(
         {kind >= StorageKind::kInt4 ? Gate::kGain4Bit : Gate::kGain8Bit, stats.unexplained_gain()});
   }

@@ -20,8 +20,8 @@ enum class StorageKind : uint8_t {
   kInt8Group,
   kInt8,
   kInt4,
-  // GGUF's types with scales for blocks of scales, or with minimums beside scales; its others count
-  // as integers.
+  // GGUF's other types; Q8_0, Q4_0 and IQ4 count as integers.
+  kFp4,
   k6Bit,
   k5Bit,
   k4Bit,
@@ -29,7 +29,7 @@ enum class StorageKind : uint8_t {
   k2Bit,
   kOther
 };
-// "plain", "fp8", "int8-group", "int8", "int4", "6bit", ..., "2bit", "other"
+// "plain", "fp8", "int8-group", "int8", "int4", "fp4", "6bit", ..., "2bit", "other"
 std::string_view Name(StorageKind kind);
 // By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain. Of
 // several block types the coarsest decides.
@@ -46,6 +46,7 @@ enum class Gate : uint8_t {
   kSqnrInt8,
   kSqnrInt4,
   kMeanSqnrInt4,
+  kSqnrFp4,
   kSqnr6Bit,
   kSqnr5Bit,
   kSqnr4Bit,

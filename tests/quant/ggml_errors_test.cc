@@ -18,7 +18,7 @@ double Excess(Dtype type, const std::vector<float>& x, const float* importance) 
   std::vector<float> values(x.size()), errors(x.size());
   QuantizeGgmlRow(type, x.data(), x.size(), importance, stored.data());
   DequantizeGgmlRow(type, stored.data(), x.size(), values.data());
-  EXPECT_TRUE(ExpectGgmlErrors(type, stored.data(), x.size(), errors.data()));
+  ExpectGgmlErrors(type, stored.data(), x.size(), errors.data());
   double noise = 0, expected = 0;
   for (size_t i = 0; i < x.size(); ++i) {
     noise += Square(values[i] - x[i]);
@@ -39,7 +39,6 @@ TEST(GgmlErrors, NoiseIsWhatScalesPredictOrLess) {
   for (float& x : tails) x = 0.02f * heavy(random);
   for (float& w : importance) w = std::exp(50 * normal(random));
   for (const GgmlTypeInfo& info : AllGgmlTypes()) {
-    if (info.type == Dtype::kMxfp4) continue;
     for (const std::vector<float>* x : {&gauss, &tails}) {
       for (const float* weights : {static_cast<const float*>(nullptr), importance.data()}) {
         const double excess = Excess(info.type, *x, weights);
@@ -48,13 +47,6 @@ TEST(GgmlErrors, NoiseIsWhatScalesPredictOrLess) {
       }
     }
   }
-}
-
-TEST(GgmlErrors, NothingIsExpectedOfClippedScales) {
-  std::vector<std::byte> stored(17);
-  std::vector<float> errors(32, 7.0f);
-  EXPECT_FALSE(ExpectGgmlErrors(Dtype::kMxfp4, stored.data(), 32, errors.data()));
-  EXPECT_EQ(errors, std::vector<float>(32, 7.0f));
 }
 
 }  // namespace

@@ -131,16 +131,6 @@ Result<Json> CompleteDemo(const Json& demo) {
   return all;
 }
 
-// The order in which the published files have them.
-Json SortedByKey(const Json& json) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : json.items()) names.push_back(name);
-  std::ranges::sort(names);
-  Json sorted;
-  for (const std::string& name : names) sorted[name] = json[name];
-  return sorted;
-}
-
 // A stretch by 1 is none; the demo has no other way to say so.
 void PutHfRope(const Json& demo, Json& out) {
   const double factor = demo["rope_factor"].get<double>();
@@ -193,6 +183,15 @@ void PutHfShapes(const Json& demo, Json& out) {
 }
 
 }  // namespace
+
+Json SortedByKey(const Json& json) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : json.items()) names.push_back(name);
+  std::ranges::sort(names);
+  Json sorted;
+  for (const std::string& name : names) sorted[name] = json[name];
+  return sorted;
+}
 
 Result<Json> HfConfig(const Json& demo, const DemoContents& contents) {
   if (!demo.is_object()) {

@@ -29,4 +29,7 @@ struct DemoContents {
 // becomes a field.
 Result<Json> HfConfig(const Json& demo, const DemoContents& contents);
 
+// The order in which the published config.json files have their fields.
+Json SortedByKey(const Json& json);
+
 }  // namespace tessera

@@ -2,6 +2,7 @@
 
 #include "formats/result.h"
 #include "quant/ggml_blocks.h"
+#include "quant/ggml_errors.h"
 #include "quant/ggml_iq4.h"
 #include "quant/ggml_k_quants.h"
 #include "quant/ggml_legacy.h"
@@ -122,6 +123,12 @@ bool GgmlScalesAreFinite(Dtype type, const std::byte* row, size_t cols) {
     if constexpr (requires { block.dmin; }) finite &= IsFinite(block.dmin);
   });
   return finite;
+}
+
+void ExpectGgmlErrors(Dtype type, const std::byte* row, size_t cols, float* out) {
+  ForEachBlock(type, row, cols, [&](const auto& block, size_t i) {
+    ExpectErrors(block, out + i * Info(type).block);
+  });
 }
 
 }  // namespace tessera

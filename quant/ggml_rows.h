@@ -25,4 +25,7 @@ void DequantizeGgmlRow(Dtype type, const std::byte* row, size_t cols, float* out
 
 bool GgmlScalesAreFinite(Dtype type, const std::byte* row, size_t cols);
 
+// How far rounding is expected to have moved each value: quant/ggml_errors.h.
+void ExpectGgmlErrors(Dtype type, const std::byte* row, size_t cols, float* out);
+
 }  // namespace tessera

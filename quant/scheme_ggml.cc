@@ -65,6 +65,11 @@ class GgmlRows {
     DequantizeGgmlRow(dtype_, row, cols, out);
   }
 
+  bool IsPredictable() const { return IsGgmlType(dtype_); }
+  void ExpectErrors(const std::byte* row, uint64_t cols, float* out) const {
+    ExpectGgmlErrors(dtype_, row, cols, out);
+  }
+
  private:
   Dtype dtype_;
 };
@@ -91,6 +96,16 @@ class GgmlMatrix final : public GgmlScheme {
     for (uint64_t i = 0; i < range.size(); ++i) {
       rows_.Decode(in + i * rows_.Bytes(cols), cols, out + i * cols);
     }
+  }
+
+  bool ExpectedErrorRows(std::span<const std::span<const std::byte>> parts, uint64_t rows,
+                         uint64_t cols, RowRange range, float* out) const override {
+    if (!rows_.IsPredictable()) return false;
+    CheckPartSpans(*this, parts, rows, cols, range);
+    for (uint64_t i = 0; i < range.size(); ++i) {
+      rows_.ExpectErrors(parts[0].data() + i * rows_.Bytes(cols), cols, out + i * cols);
+    }
+    return true;
   }
 
   void EncodeRows(const float* in, uint64_t rows, uint64_t cols, RowRange range,
@@ -148,29 +163,15 @@ class GgmlKvB final : public GgmlScheme {
   void DecodeRows(std::span<const std::span<const std::byte>> parts, uint64_t rows, uint64_t cols,
                   RowRange range, float* out, ValueStats&) const override {
     CheckPartSpans(*this, parts, rows, cols, range);
-    if (range.size() == 0) return;
-    const std::byte *k = parts[0].data(), *v = parts[1].data();
-    std::vector<float> transposed(args_.nope * cols);
-    for (uint64_t head = FirstHead(range); head < EndHead(range); ++head) {
-      const uint64_t first = head * row_quantum();
-      const RowRange wanted{std::max(range.begin, first),
-                            std::min(range.end, first + row_quantum())};
-      if (wanted.begin < first + args_.nope) {
-        for (uint64_t i = 0; i < cols; ++i) {
-          k_.Decode(k + i * k_.Bytes(args_.nope), args_.nope, transposed.data() + i * args_.nope);
-        }
-      }
-      k += cols * k_.Bytes(args_.nope);
-      for (uint64_t row = wanted.begin; row < wanted.end; ++row, out += cols) {
-        const uint64_t j = row - first;
-        if (j < args_.nope) {
-          for (uint64_t i = 0; i < cols; ++i) out[i] = transposed[i * args_.nope + j];
-        } else {
-          v_.Decode(v + (j - args_.nope) * v_.Bytes(cols), cols, out);
-        }
-      }
-      v += args_.v * v_.Bytes(cols);
-    }
+    ForEachRow(parts, cols, range, out, &GgmlRows::Decode);
+  }
+
+  bool ExpectedErrorRows(std::span<const std::span<const std::byte>> parts, uint64_t rows,
+                         uint64_t cols, RowRange range, float* out) const override {
+    if (!k_.IsPredictable() || !v_.IsPredictable()) return false;
+    CheckPartSpans(*this, parts, rows, cols, range);
+    ForEachRow(parts, cols, range, out, &GgmlRows::ExpectErrors);
+    return true;
   }
 
   void EncodeRows(const float* in, uint64_t rows, uint64_t cols, RowRange range,
@@ -203,6 +204,36 @@ class GgmlKvB final : public GgmlScheme {
   }
 
  private:
+  using ReadRow = void (GgmlRows::*)(const std::byte* row, uint64_t cols, float* out) const;
+
+  // The weight's rows, from what `read` makes of the rows of its parts.
+  void ForEachRow(std::span<const std::span<const std::byte>> parts, uint64_t cols, RowRange range,
+                  float* out, ReadRow read) const {
+    if (range.size() == 0) return;
+    const std::byte *k = parts[0].data(), *v = parts[1].data();
+    std::vector<float> transposed(args_.nope * cols);
+    for (uint64_t head = FirstHead(range); head < EndHead(range); ++head) {
+      const uint64_t first = head * row_quantum();
+      const RowRange wanted{std::max(range.begin, first),
+                            std::min(range.end, first + row_quantum())};
+      if (wanted.begin < first + args_.nope) {
+        for (uint64_t i = 0; i < cols; ++i) {
+          (k_.*read)(k + i * k_.Bytes(args_.nope), args_.nope, transposed.data() + i * args_.nope);
+        }
+      }
+      k += cols * k_.Bytes(args_.nope);
+      for (uint64_t row = wanted.begin; row < wanted.end; ++row, out += cols) {
+        const uint64_t j = row - first;
+        if (j < args_.nope) {
+          for (uint64_t i = 0; i < cols; ++i) out[i] = transposed[i * args_.nope + j];
+        } else {
+          (v_.*read)(v + (j - args_.nope) * v_.Bytes(cols), cols, out);
+        }
+      }
+      v += args_.v * v_.Bytes(cols);
+    }
+  }
+
   uint64_t FirstHead(RowRange range) const { return range.begin / row_quantum(); }
   uint64_t EndHead(RowRange range) const { return (range.end + row_quantum() - 1) / row_quantum(); }
   static const float* OfHead(std::span<const float> importance, uint64_t head, uint64_t cols) {

@@ -30,6 +30,8 @@ const GgmlScheme& GgmlMatrixScheme(Dtype dtype);
 struct GgmlKvBArgs {
   uint64_t heads = 0, nope = 0, v = 0;
   Dtype k_type = Dtype::kF32, v_type = Dtype::kF32;
+
+  friend bool operator==(const GgmlKvBArgs&, const GgmlKvBArgs&) = default;
 };
 inline constexpr std::string_view kKvBSuffixes[] = {".k_b", ".v_b"};
 std::unique_ptr<GgmlScheme> MakeGgmlKvBScheme(const GgmlKvBArgs& args);

@@ -23,6 +23,12 @@ Result<void> CheckRunnable(const Source& source, const ForwardOptions& options) 
                     .In(source.checkpoint->dir().string())
                     .Expected("the main model, with or without its MTP module"));
   }
+  for (const StoredWeight& weight : source.storage->weights()) {
+    if (weight.scheme != nullptr) continue;
+    return Fail(Error(ErrorCode::kUnsupported, "a weight of a type that cannot be decoded")
+                    .Of(weight.name)
+                    .Found(weight.parts[0]->info.Describe()));
+  }
   if (options.arithmetic != Arithmetic::kFp8) return {};
   if (!HoldsFp8(source)) {
     return Fail(Error(ErrorCode::kUsage, "FP8 activations go with FP8 weights, and there are none")

@@ -15,9 +15,25 @@
 
 namespace tessera {
 
-enum class StorageKind : uint8_t { kPlain, kFp8, kInt8Group, kInt8, kInt4, kOther };
-std::string_view Name(StorageKind kind);  // "plain", "fp8", "int8-group", "int8", "int4", "other"
-// By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain.
+enum class StorageKind : uint8_t {
+  kPlain,
+  kFp8,
+  kInt8Group,
+  kInt8,
+  kInt4,
+  // GGUF's other types; Q8_0, Q4_0 and IQ4 count as integers.
+  kFp4,
+  k6Bit,
+  k5Bit,
+  k4Bit,
+  k3Bit,
+  k2Bit,
+  kOther
+};
+// "plain", "fp8", "int8-group", "int8", "int4", "fp4", "6bit", ..., "2bit", "other"
+std::string_view Name(StorageKind kind);
+// By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain. Of
+// several block types the coarsest decides.
 StorageKind KindOf(const StoredWeight& weight);
 // Whether equal bytes are equal values.
 bool SameEncoding(const StoredWeight& a, const StoredWeight& b);
@@ -35,6 +51,12 @@ enum class Gate : uint8_t {
   kSqnrInt8,
   kSqnrInt4,
   kMeanSqnrInt4,
+  kSqnrFp4,
+  kSqnr6Bit,
+  kSqnr5Bit,
+  kSqnr4Bit,
+  kSqnr3Bit,
+  kSqnr2Bit,
   kPredictedGap,
   kWorstRow,
   kWorstGroup,

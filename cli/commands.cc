@@ -9,6 +9,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddSplitMtp(app, session);
   AddJoinMtp(app, session);
   AddQuantize(app, session);
+  AddGguf(app, session);
   AddForward(app, session);
   AddVerify(app, session);
   AddSchemes(app, session);

@@ -240,7 +240,6 @@ void AddInput(CLI::App& verb, ConversionOptions& o) {
 }
 
 void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
-  verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
   verb.add_option("--threads", o.run.threads, "Computing threads; default: the cores it may use")
       ->check(CLI::Range(1, 1024));
   verb.add_option("--memory", o.memory,
@@ -249,12 +248,17 @@ void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_flag("--rehearse", o.run.rehearse, "Do everything, discard the output");
   verb.add_flag("--sha256", o.request.sha256, "Record whole-file SHA-256 in the manifest")
       ->group(kMore);
-  verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
-                "Drop the MTP module's embedding and head where they are copies")
-      ->group(kMore);
   verb.add_flag("--no-index", o.request.no_index, "Accept several shards without an index")
       ->group(kMore);
   verb.add_flag("--force", o.request.force, "Replace an OUT that tessera wrote, nothing else")
+      ->group(kMore);
+}
+
+void AddShardOptions(CLI::App& verb, ConversionOptions& o) {
+  verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
+  AddRunOptions(verb, o);
+  verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
+                "Drop the MTP module's embedding and head where they are copies")
       ->group(kMore);
 }
 
@@ -265,7 +269,7 @@ void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
   verb.add_option("--mp", o.request.mp, "Cut for N model-parallel ranks of DeepSeek's demo")
       ->check(CLI::Range(1, 65536));
   verb.add_option("--names", o.names, "hf, or deepseek (with --mp, and its default)");
-  AddRunOptions(verb, o);
+  AddShardOptions(verb, o);
 }
 
 Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal) {

@@ -22,6 +22,8 @@ struct ConversionOptions {
 void AddInput(CLI::App& verb, ConversionOptions& options);
 // The options of docs/cli.md that every converting verb has, whatever it reads and writes.
 void AddRunOptions(CLI::App& verb, ConversionOptions& options);
+// These, and those of verbs that write shards.
+void AddShardOptions(CLI::App& verb, ConversionOptions& options);
 // These, IN, OUT, and what becomes of names and of the MTP module.
 void AddConversionOptions(CLI::App& verb, ConversionOptions& options);
 

@@ -21,7 +21,7 @@ Result<Outcome> Convert(const Plan& plan, const Request& request, const RunOptio
       outcome.already_done = true;
       outcome.execution.resumed_steps = plan.steps.size();
       for (uint32_t folder = 0; folder < out.size(); ++folder) {
-        TESSERA_ASSIGN(const Manifest manifest, ReadManifest(out.dir(folder).path()));
+        TESSERA_ASSIGN(const Manifest manifest, ReadManifest(out.dir(folder).manifest_path()));
         for (const ManifestTensor& tensor : manifest.tensors) {
           outcome.nan_codes += tensor.nan_codes;
           if (tensor.quality && tensor.quality->below) {

@@ -15,6 +15,7 @@
 #include "convert/worker_pool.h"
 #include "quant/contradiction.h"
 #include "quant/repack.h"
+#include "quant/scheme_ggml.h"
 
 namespace tessera {
 namespace {
@@ -136,13 +137,22 @@ class Executor {
                       [&](const Destination& d) { --left[FileOf(d)]; });
       Keep(step, record);
     }
-    for (uint32_t file = 0; file < plan_.files.size(); ++file) {
-      const bool whole = left[file] == 0;
-      if (whole && state[file] == State::kPublished) continue;
-      TESSERA_TRY(whole ? output_->Publish(file) : output_->Withdraw(file));
-    }
+    TESSERA_TRY(PublishFound(left, state));
     CountResumedSteps();
     committer_.emplace(out_->journal(), *output_, std::move(left));
+    return {};
+  }
+
+  // Brings every file that former runs left to where it belongs.
+  Result<void> PublishFound(const std::vector<uint64_t>& left,
+                            const std::vector<OutputFiles::State>& state) {
+    const bool all = std::ranges::all_of(left, [](uint64_t tiles) { return tiles == 0; });
+    // Backwards: the first one may have to come last.
+    for (auto file = static_cast<uint32_t>(plan_.files.size()); file-- > 0;) {
+      const bool whole = left[file] == 0 && (all || !output_->comes_last(file));
+      if (whole && state[file] == OutputFiles::State::kPublished) continue;
+      TESSERA_TRY(whole ? output_->Publish(file) : output_->Withdraw(file));
+    }
     return {};
   }
 
@@ -275,6 +285,21 @@ class Executor {
     for (const auto& [part, ref] : step.given) {
       TESSERA_TRY(read(ref, shape.writes[part], slot.writes[part]));
     }
+    return ReadImportance(slot);
+  }
+
+  Result<void> ReadImportance(Slot& slot) const {
+    slot.importance.clear();
+    for (const ImportanceRef& ref : slot.step->importance) {
+      std::vector<float>& columns = slot.importance.emplace_back();
+      if (ref.entry == nullptr) continue;
+      columns.resize(ref.count * ref.columns);
+      for (uint64_t i = 0; i < ref.count; ++i) {
+        TESSERA_TRY(
+            plan_.importance->Read(*ref.entry, ref.first + i, ref.matrices,
+                                   std::span(columns).subspan(i * ref.columns, ref.columns)));
+      }
+    }
     return {};
   }
 
@@ -288,8 +313,14 @@ class Executor {
                dynamic_cast<const IntScheme&>(*step.to), slot.writes, step.rows, step.cols,
                slot.rows, slot.record.stats);
       } else {
-        Transcode(*step.from, source, *step.to, slot.writes, step.rows, step.cols, slot.rows,
-                  slot.record.stats);
+        std::unique_ptr<Scheme> weighed;
+        if (!slot.importance.empty()) {
+          const std::vector<std::span<const float>> importance(slot.importance.begin(),
+                                                               slot.importance.end());
+          weighed = dynamic_cast<const GgmlScheme&>(*step.to).Weighed(importance);
+        }
+        Transcode(*step.from, source, weighed ? *weighed : *step.to, slot.writes, step.rows,
+                  step.cols, slot.rows, slot.record.stats);
       }
       TESSERA_TRY(Judge(slot));
     }
@@ -328,6 +359,14 @@ class Executor {
               .Of(SourceName(*slot.step))
               .Found(found(stats.lossy_scales))
               .Next("quantize it anew, which rounds"));
+    }
+    if (stats.infinite_scales != 0) {
+      return Fail(Error(ErrorCode::kOverflowsF16, "values too large for a type with F16 scales")
+                      .Of(SourceName(*slot.step))
+                      .Expected("finite scales")
+                      .Found(found(stats.infinite_scales))
+                      .Next("give it a plain type: --tensor-type NAME=BF16 (and --force, since "
+                            "this output is begun)"));
     }
     if (stats.f16_overflows != 0 && !plan_.saturate) {
       return Fail(Error(ErrorCode::kOverflowsF16, "values beyond F16's range")

@@ -9,6 +9,7 @@
 
 #include "formats/json.h"
 #include "formats/manifest.h"
+#include "formats/shard_name.h"
 
 namespace tessera {
 namespace {
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 
 // Names for part 1 of 1: splitting a run over machines will add others beside it.
 constexpr std::string_view kPart = "part-1-of-1";
+constexpr std::string_view kGgufEnding = ".gguf";
 constexpr uint64_t kMaxNamesBytes = uint64_t{256} << 20;
 
 // Everything below `dir` that is no folder, relative to it. Folders hold nothing of anybody's.
@@ -38,7 +40,7 @@ Result<std::vector<std::string>> ListTree(const fs::path& dir) {
 }
 
 std::vector<std::string> NamesIn(const Manifest& manifest) {
-  std::vector<std::string> names = {std::string(kManifestName)};
+  std::vector<std::string> names;
   for (const ManifestFile& file : manifest.files) names.push_back(file.name);
   for (const ManifestSideFile& file : manifest.side_files) names.push_back(file.name);
   return names;
@@ -89,8 +91,12 @@ Digest InputState(const Plan& plan) {
 
 OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder)
     : out_(out.filename().empty() ? out.parent_path() : out),  // "OUT/"
+      file_(plan.folders[folder].file),
+      staging_name_(plan.folders[folder].staging_name()),
+      manifest_name_(plan.folders[folder].manifest_name()),
       index_name_(plan.folders[folder].index_name) {
-  final_names_ = {"config.json", std::string(kManifestName)};
+  final_names_ = {manifest_name_};
+  if (!plan.folders[folder].config.empty()) final_names_.push_back("config.json");
   if (!index_name_.empty()) final_names_.push_back(index_name_);
   for (const PlanText& text : plan.folders[folder].texts) final_names_.push_back(text.name);
   for (const PlanFile& file : plan.files) {
@@ -99,6 +105,40 @@ OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder)
   const std::vector<std::string>& side_files = plan.folders[folder].side_files;
   final_names_.insert(final_names_.end(), side_files.begin(), side_files.end());
   std::ranges::sort(final_names_);
+}
+
+Result<std::vector<std::string>> OutputDir::ListPresent() const {
+  if (file_.empty()) return ListTree(out_);
+  std::vector<std::string> names;
+  std::error_code error;
+  for (auto it = fs::directory_iterator(out_, error); !error && it != fs::end(it);
+       it.increment(error)) {
+    std::string name = it->path().filename().string();
+    if (name == manifest_name_ || IsShare(name)) names.push_back(std::move(name));
+  }
+  if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "listing", out_, error.value()));
+  std::ranges::sort(names);
+  return names;
+}
+
+// Of an output of one file: whether a file of this name is that one, or one it may be split into.
+bool OutputDir::IsShare(const std::string& name) const {
+  if (name == file_) return true;
+  const std::optional<ShardName> split = ParseShardName(name, kGgufEnding);
+  return split && split->prefix + std::string(kGgufEnding) == file_;
+}
+
+// What is there last, and must go first.
+bool OutputDir::MarksWhole(const std::string& name) const {
+  if (name == manifest_name_ || name.ends_with(".index.json")) return true;
+  if (file_.empty()) return false;
+  const std::optional<ShardName> split = ParseShardName(name, kGgufEnding);
+  return !split || split->number == 1;
+}
+
+Error OutputDir::Conflict(ErrorCode code, const std::string& what) const {
+  if (file_.empty()) return Error(code, "the output folder holds " + what).In(out_.string());
+  return Error(code, "the output's name is taken by " + what).In((out_ / file_).string());
 }
 
 bool OutputDir::has_staging() const {
@@ -155,7 +195,7 @@ Result<void> OutputDir::Begin(const Plan& plan, OutputDir* first) {
   // What an abandoned run left and this one does not replace.
   TESSERA_TRY(Remove([&](const std::string& name) {
     return !std::ranges::binary_search(final_names_, name) ||
-           (sealed_ && (name == kManifestName || name == index_name_));
+           (sealed_ && (name == manifest_name_ || name == index_name_));
   }));
   return WriteNames(final_names_);
 }
@@ -166,30 +206,33 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
   ours_.clear();
   present_.clear();
   std::error_code error;
-  const fs::file_status status = fs::symlink_status(out_, error);
+  // Where others have files too, the folder is theirs to place.
+  const fs::file_status status =
+      file_.empty() ? fs::symlink_status(out_, error) : fs::status(out_, error);
   if (!fs::exists(status)) return {};
   if (!fs::is_directory(status)) {
     return Fail(
         Error(ErrorCode::kOutputConflict, "the output must be a folder, not a file or a link")
             .In(out_.string()));
   }
-  TESSERA_ASSIGN(present_, ListTree(out_));
+  TESSERA_ASSIGN(present_, ListPresent());
   const bool unfinished = has_staging();
-  sealed_ = std::ranges::binary_search(present_, std::string(kManifestName));
+  sealed_ = std::ranges::binary_search(present_, manifest_name_);
   bool same_plan = false;
   if (sealed_) {
-    TESSERA_ASSIGN(const Manifest manifest, ReadManifest(out_));
+    TESSERA_ASSIGN(const Manifest manifest, ReadManifest(manifest_path()));
     ours_ = NamesIn(manifest);
+    ours_.push_back(manifest_name_);
     same_plan = manifest.plan == plan.hash;
     finished_ = same_plan && !force && SizesHold(out_, manifest);
     if (!same_plan && !force) {
       return Fail(
-          Error(ErrorCode::kPlanMismatch, "the output folder holds the result of another plan")
-              .In(out_.string())
+          Conflict(ErrorCode::kPlanMismatch, "the result of another plan")
               .Expected(Describe(plan.request) + " (plan " + ToHex(plan.hash) + "): this command")
               .Found(Describe(manifest.request) + " (plan " + ToHex(manifest.plan) +
                      "): the finished run")
-              .Next("give another folder, or --force to replace it"));
+              .Next(file_.empty() ? "give another folder, or --force to replace it"
+                                  : "give another name, or --force to replace it"));
     }
   }
   const fs::path names_file = staging() / (std::string(kPart) + ".names");
@@ -204,11 +247,9 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
   std::vector<std::string> foreign;
   std::ranges::set_difference(present_, ours_, std::back_inserter(foreign));
   if (!foreign.empty()) {
-    return Fail(
-        Error(ErrorCode::kForeignFile, "the output folder holds files that tessera did not write")
-            .In(out_.string())
-            .Found(Some(foreign))
-            .Next("give an empty or new folder"));
+    return Fail(Conflict(ErrorCode::kForeignFile, "files that tessera did not write")
+                    .Found(Some(foreign))
+                    .Next(file_.empty() ? "give an empty or new folder" : "give another name"));
   }
   replace_ = force && (sealed_ || unfinished);
   if (sealed_ && same_plan && !finished_ && !force && !unfinished) {
@@ -270,9 +311,7 @@ Result<void> OutputDir::WriteNames(const std::vector<std::string>& names) const 
 Result<void> OutputDir::Remove(const std::function<bool(const std::string&)>& chosen) {
   std::vector<std::string> names;
   std::ranges::copy_if(present_, std::back_inserter(names), chosen);
-  std::ranges::partition(names, [](const std::string& name) {
-    return name == kManifestName || name.ends_with(".index.json");
-  });
+  std::ranges::partition(names, [&](const std::string& name) { return MarksWhole(name); });
   std::error_code error;
   for (const std::string& name : names) {
     fs::remove(out_ / name, error);

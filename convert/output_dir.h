@@ -2,6 +2,8 @@
 //
 // Work goes to OUT/.partial; finished files are renamed into OUT. An index in OUT means that the
 // checkpoint is whole, a manifest that the run is over.
+// An output of one file (and those it is split into) shares its folder with whatever else is there:
+// work goes to FILE.partial, and only files of its name count.
 #pragma once
 
 #include <filesystem>
@@ -40,7 +42,8 @@ class OutputDir {
   Result<void> Begin(const Plan& plan, OutputDir* first);
 
   const std::filesystem::path& path() const { return out_; }
-  std::filesystem::path staging() const { return out_ / ".partial"; }
+  std::filesystem::path staging() const { return out_ / staging_name_; }
+  std::filesystem::path manifest_path() const { return out_ / manifest_name_; }
   bool has_staging() const;
   Journal& journal() { return *journal_; }
 
@@ -48,19 +51,25 @@ class OutputDir {
   Result<void> Close();
 
  private:
+  Result<std::vector<std::string>> ListPresent() const;
+  bool IsShare(const std::string& name) const;
+  bool MarksWhole(const std::string& name) const;
+  Error Conflict(ErrorCode code, const std::string& what) const;
   Result<void> Lock();
   Result<void> WriteNames(const std::vector<std::string>& names) const;
   Result<void> Remove(const std::function<bool(const std::string&)>& chosen);
   Result<void> ClearStaging() const;
 
   std::filesystem::path out_;
+  std::string file_;  // PlanFolder::file
+  std::string staging_name_, manifest_name_;
   std::vector<std::string> final_names_;  // every path, relative to OUT, that the plan ends in
   std::string index_name_;
   bool made_ = false;  // by Claim
   bool finished_ = false;
   bool sealed_ = false;               // OUT holds a manifest
   bool replace_ = false;              // `force` and there is something of ours to throw away
-  std::vector<std::string> present_;  // files in OUT, sorted
+  std::vector<std::string> present_;  // files in OUT that matter, sorted
   std::vector<std::string> ours_;     // what runs of ours wrote or were to write
   std::optional<File> lock_;
   std::optional<Journal> journal_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "convert/engines/engine.h"
+#include "convert/gguf_types.h"
 #include "formats/model_spec.h"
 #include "formats/result.h"
 #include "quant/int_format.h"
@@ -38,6 +39,14 @@ struct QuantizeRequest {
   std::optional<std::filesystem::path> calibration;
 };
 
+struct GgufRequest {
+  const GgufMix* mix = nullptr;
+  std::vector<GgufTypeRule> rules;  // the first that matches a tensor counts
+  std::optional<std::filesystem::path> imatrix;
+  bool tokenizer = true;
+  std::string name;  // general.name; empty: none
+};
+
 // Whose loader a split-off MTP module is for; kAny: a checkpoint like any other.
 enum class ModuleFor : uint8_t { kAny, kSglang, kVllm, kDeepSeek };
 std::string_view Name(ModuleFor engine);  // "any", "sglang", "vllm", "deepseek"
@@ -51,6 +60,7 @@ struct Request {
   std::optional<std::filesystem::path> scales_from;  // with kFp8: a block-FP8 checkpoint's scales
   bool saturate = false;                             // with kF16
   std::optional<QuantizeRequest> quantize;           // then `to` is kStored
+  std::optional<GgufRequest> gguf;                   // likewise; then `out` is a file
   MtpMode mtp = MtpMode::kKeep;
   std::optional<std::filesystem::path> split;  // the MTP module goes here, the rest to `out`
   ModuleFor split_for = ModuleFor::kAny;
@@ -65,7 +75,7 @@ struct Request {
   bool force = false;           // replace an output that tessera wrote
 
   // Whether weights stay stored as they are, and with them what says how.
-  bool keeps_storage() const { return to == CastTo::kStored && !quantize; }
+  bool keeps_storage() const { return to == CastTo::kStored && !quantize && !gguf; }
   // The folders to write, as Plan::folders.
   std::vector<std::filesystem::path> Outputs() const;
 };

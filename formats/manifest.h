@@ -104,6 +104,6 @@ struct Manifest {
 std::string RenderManifest(const Manifest& manifest);
 // Strict: unknown schema versions, missing keys and wrong types are kBadManifest.
 Result<Manifest> ParseManifest(std::string_view text);
-Result<Manifest> ReadManifest(const std::filesystem::path& dir);
+Result<Manifest> ReadManifest(const std::filesystem::path& file);
 
 }  // namespace tessera

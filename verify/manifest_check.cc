@@ -213,7 +213,7 @@ class ManifestCheck {
 
 Result<ManifestReport> CheckManifest(const fs::path& dir, const ManifestCheckOptions& options,
                                      WorkCounters& counters) {
-  TESSERA_ASSIGN(const Manifest manifest, ReadManifest(dir));
+  TESSERA_ASSIGN(const Manifest manifest, ReadManifest(dir / kManifestName));
   return ManifestCheck(dir, manifest, options, counters).Run();
 }
 

@@ -256,10 +256,11 @@ def convert_tiny(converter, source, folder, form, golden):
 
 
 def write(name, golden):
-    # One line for each mix or tensor: a change of one shows as one.
+    # One line for each key, mix or set of digests: a change of one shows as one.
     text = json.dumps(golden, indent=1, ensure_ascii=False)
     text = re.sub(r"\n {5,}", " ", text)
     text = re.sub(r"\n {4}([\]}])", r" \1", text)
+    text = re.sub(r"\[([^][{}]*)\]", lambda words: "[" + " ".join(words[1].split()) + "]", text)
     (HERE / name).write_text(text + "\n")
 
 

@@ -71,7 +71,8 @@ void WriteValues(const char* path, std::FILE* out) {
       Write(out, static_cast<const float*>(tensor->data), values.size());
       continue;
     }
-    ggml_get_type_traits(tensor->type)->to_float(tensor->data, values.data(), ggml_nelements(tensor));
+    ggml_get_type_traits(tensor->type)
+        ->to_float(tensor->data, values.data(), ggml_nelements(tensor));
     Write(out, values.data(), values.size());
   }
   gguf_free(file);

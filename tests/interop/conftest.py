@@ -69,7 +69,9 @@ class Workshop:
                 tiny.rename(out)
         return out
 
-    def gguf(self, source, *options):
+    def gguf(self, source, *options, tokenizer=False):
+        if not tokenizer:
+            options = (*options, "--no-tokenizer")
         words = [str(o).strip("-").replace("/", "_") for o in options]
         out = self.folder / "-".join([source.parent.name, source.name, *words]) / "out.gguf"
         if not out.parent.exists():

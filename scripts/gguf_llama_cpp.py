@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """llama.cpp's own verdict on the files of `tessera gguf`; scripts/gguf_llama_cpp.log is what it said last.
 
-    scripts/gguf_llama_cpp.py LLAMA_CPP [TESSERA]
+    scripts/gguf_llama_cpp.py [--tessera PROGRAM] LLAMA_CPP [CHECK]...
 
-LLAMA_CPP is a checkout, built here if it is not yet (about ten minutes of a core); TESSERA defaults to
-build/release/bin/tessera. Needs cmake, a C++20 compiler and the packages of tests/interop/requirements.txt:
+LLAMA_CPP is a checkout, built here if it is not yet (six to ten minutes of two cores). Needs cmake, a C++20
+compiler and the packages of tests/interop/requirements.txt:
 
     build/venv/bin/python scripts/gguf_llama_cpp.py ~/llama.cpp
 
@@ -37,6 +37,7 @@ from safetensors.numpy import load_file  # noqa: E402
 
 TOKENS = [0, 17, 301, 5, 9, 44, 250, 12, 13, 14, 280, 100, 7, 3, 200, 99, 512, 600, 31, 77, 8, 2, 411, 63]
 MIXES = list(golden("gguf_types.json")["models"]["tiny v3"]["mixes"])
+CHECKS = ["forward", "decode", "quantize", "split", "mtp"]
 NEEDS_IMATRIX = "Q2_K_S"
 SAME = 1e-9
 # NMSE of llama.cpp's logits on the quantized tiny v3 against those on its F32 file. Half and double pass:
@@ -91,7 +92,7 @@ class Judge:
         out = self.folder / "-".join([source.name, *words]) / "out.gguf"
         if not out.exists():
             out.parent.mkdir(exist_ok=True)
-            self.run(self.tessera, "gguf", source, out, "--type", mix, *options)
+            self.run(self.tessera, "gguf", source, out, "--type", mix, "--no-tokenizer", *options)
         return out
 
     def imatrix(self, family):
@@ -193,7 +194,8 @@ class Judge:
     def gguf_parts(self, source):
         folder = self.folder / "parts"
         folder.mkdir()
-        self.run(self.tessera, "gguf", source, folder / "out.gguf", "--type", "Q4_K_M", "--split-size", "2MB")
+        self.run(self.tessera, "gguf", source, folder / "out.gguf", "--type", "Q4_K_M",
+                 "--no-tokenizer", "--split-size", "2MB")
         return folder
 
     def mtp(self):
@@ -211,14 +213,14 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__,
                                         formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("llama", type=pathlib.Path)
-    arguments.add_argument("tessera", nargs="?", default=REPOSITORY / "build/release/bin/tessera",
-                           type=pathlib.Path)
+    arguments.add_argument("--tessera", default=REPOSITORY / "build/release/bin/tessera", type=pathlib.Path)
+    arguments.add_argument("checks", nargs="*", metavar="CHECK", help=", ".join(CHECKS))
     arguments = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         judge = Judge(arguments.llama.resolve(), arguments.tessera.resolve(), pathlib.Path(folder))
         judge.build()
-        for check in (judge.forward, judge.decode, judge.quantize, judge.split, judge.mtp):
-            check()
+        for check in arguments.checks or CHECKS:
+            getattr(judge, check)()
     sys.exit(judge.failed)
 
 

@@ -265,7 +265,7 @@ def write(name, golden):
 
 
 def quantize(converter, llama, source, folder):
-    """{mix: {type: the first 16 digits of the SHA-256 of all tensors of the type, in order of their names}}."""
+    """{mix: {type: start of the SHA-256 of all tensors of the type, in order of their names}}."""
     f32, out, imatrix = folder / "f32.gguf", folder / "out.gguf", folder / "imatrix.gguf"
     converter.convert(source, "f32", f32)
     importance_file.write(imatrix, {name: ne for name, ne, _, _ in converter.tensors(f32)

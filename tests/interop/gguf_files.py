@@ -1,4 +1,4 @@
-"""GGUF files as the `gguf` package reads them, and what llama.cpp's converter makes of the same checkpoints."""
+"""GGUF files as the `gguf` package reads them, and what llama.cpp makes of the same checkpoints."""
 import hashlib
 import json
 import pathlib

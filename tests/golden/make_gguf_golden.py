@@ -256,15 +256,16 @@ def convert_tiny(converter, source, folder, form, golden):
 
 
 def write(name, golden):
-    # One line for each mix or tensor: a change of one shows as one.
+    # One line for each key, mix or set of digests: a change of one shows as one.
     text = json.dumps(golden, indent=1, ensure_ascii=False)
     text = re.sub(r"\n {5,}", " ", text)
     text = re.sub(r"\n {4}([\]}])", r" \1", text)
+    text = re.sub(r"\[([^][{}]*)\]", lambda words: "[" + " ".join(words[1].split()) + "]", text)
     (HERE / name).write_text(text + "\n")
 
 
 def quantize(converter, llama, source, folder):
-    """{mix: {type: the first 16 digits of the SHA-256 of all tensors of the type, in order of their names}}."""
+    """{mix: {type: start of the SHA-256 of all tensors of the type, in order of their names}}."""
     f32, out, imatrix = folder / "f32.gguf", folder / "out.gguf", folder / "imatrix.gguf"
     converter.convert(source, "f32", f32)
     importance_file.write(imatrix, {name: ne for name, ne, _, _ in converter.tensors(f32)
@@ -312,8 +313,7 @@ def all_metadata(converter, llama, tessera, folder):
 
 
 def all_quantized(converter, llama, tessera, folder):
-    return {family: quantize(converter, llama, synthesize(tessera, family, "fp8", folder / family), folder)
-            for family in ("v2-lite", "v3")}
+    return {"tiny v3": quantize(converter, llama, synthesize(tessera, "v3", "fp8", folder), folder)}
 
 
 def main():

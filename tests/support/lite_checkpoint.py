@@ -35,6 +35,9 @@ def stretch(source, out):
             (out / side.name).write_bytes(side.read_bytes())
     (out / "config.json").write_text(json.dumps(config | LAYERS, indent=2))
     tensor_file.write_file(out / "model.safetensors", tensors)
+    (out / "model.safetensors.index.json").write_text(json.dumps({
+        "metadata": {"total_size": sum(len(data) for _, _, data in tensors.values())},
+        "weight_map": dict.fromkeys(tensors, "model.safetensors")}))
 
 
 if __name__ == "__main__":

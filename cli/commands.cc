@@ -10,6 +10,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddJoinMtp(app, session);
   AddQuantize(app, session);
   AddForward(app, session);
+  AddCalibrate(app, session);
   AddVerify(app, session);
   AddSchemes(app, session);
   AddSynth(app, session);

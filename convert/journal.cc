@@ -8,7 +8,7 @@
 namespace tessera {
 namespace {
 
-constexpr std::string_view kMagic = "tessera-journal 2";
+constexpr std::string_view kMagic = "tessera-journal 3";
 constexpr size_t kDigestBytes = sizeof(Digest);
 constexpr size_t kCheckBytes = 8;
 constexpr size_t kFixedBytes = sizeof(uint64_t) + sizeof(ValueStats);  // tile and its facts

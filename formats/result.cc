@@ -51,6 +51,7 @@ constexpr Row kTable[] = {
     {ErrorCode::kHole, "hole", kInput},
     {ErrorCode::kTrailingBytes, "trailing-bytes", kInput},
     {ErrorCode::kTruncated, "truncated", kInput},
+    {ErrorCode::kBadMetadata, "bad-metadata", kInput},
     {ErrorCode::kIndexSyntax, "index-syntax", kInput},
     {ErrorCode::kBadFileName, "bad-file-name", kInput},
     {ErrorCode::kMissingShard, "missing-shard", kInput},

@@ -67,6 +67,8 @@ enum class ErrorCode : uint8_t {
   kHole,
   kTrailingBytes,
   kTruncated,
+  // GGUF, beside those of safetensors.
+  kBadMetadata,
   // Index and shard set.
   kIndexSyntax,
   kBadFileName,

@@ -1,7 +1,7 @@
 // The types of GGUF's tensors as schemes: F32, F16 and BF16, and the block types of AllGgmlTypes().
 //
 // Encoding counts values that are not finite (ValueStats::not_finite) and scales that overflow
-// (infinite_scales); both make the row useless.
+// (infinite_scales); either makes its row useless.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,16 @@
 
 namespace tessera {
 
-// One part, ".weight" [rows, cols]; rows are whole blocks.
-const Scheme& GgmlScheme(Dtype dtype);
+class GgmlScheme : public Scheme {
+ public:
+  // The same scheme, rounding so that errors are small where columns are important: by part, a
+  // finite weight >= 0 for each column of each of its matrices, or none. Borrows the weights.
+  virtual std::unique_ptr<Scheme> Weighed(
+      std::span<const std::span<const float>> importance) const = 0;
+};
 
-// The same, rounding so that squared errors weighted by `importance` are small: one finite weight
-// >= 0 a column, borrowed.
-std::unique_ptr<Scheme> MakeGgmlScheme(Dtype dtype, std::span<const float> importance);
+// One part, ".weight" [rows, cols]; rows are whole blocks.
+const GgmlScheme& GgmlMatrixScheme(Dtype dtype);
 
 // kv_b_proj, [heads * (nope + v), kv_lora], as llama.cpp multiplies with it: attn_k_b [heads,
 // kv_lora, nope], the first `nope` rows of each head transposed, and attn_v_b [heads, v, kv_lora],
@@ -26,9 +30,8 @@ std::unique_ptr<Scheme> MakeGgmlScheme(Dtype dtype, std::span<const float> impor
 struct GgmlKvBArgs {
   uint64_t heads = 0, nope = 0, v = 0;
   Dtype k_type = Dtype::kF32, v_type = Dtype::kF32;
-  std::span<const float> k_importance = {}, v_importance = {};  // [heads, columns], borrowed
 };
 inline constexpr std::string_view kKvBSuffixes[] = {".k_b", ".v_b"};
-std::unique_ptr<Scheme> MakeGgmlKvBScheme(const GgmlKvBArgs& args);
+std::unique_ptr<GgmlScheme> MakeGgmlKvBScheme(const GgmlKvBArgs& args);
 
 }  // namespace tessera

@@ -138,7 +138,7 @@ TEST_F(JournalTest, AnotherRequestIsShownBesideTheOld) {
 }
 
 TEST_F(JournalTest, AnUnknownHeadIsRefusedAndKept) {
-  const std::string newer = "tessera-journal 2 something else\n12345";
+  const std::string newer = "tessera-journal 4 something else\n12345";
   dir_.Write("journal", newer);
   const Result<Journal> journal = Journal::Open(path_, head_);
   ASSERT_FALSE(journal.has_value());

@@ -130,16 +130,15 @@ Result<void> ImportanceMatrix::OpenGguf() {
 }
 
 Result<void> ImportanceMatrix::ReadMetadata(const GgufMetadata& metadata) {
-  const auto* type = std::get_if<std::string>(tessera::Find(metadata, "general.type"));
+  const auto* type = FindValue<std::string>(metadata, "general.type");
   if (type == nullptr || *type != "imatrix") {
     return Fail(Bad("this GGUF file is no importance matrix")
                     .Expected("general.type imatrix")
                     .Found(type == nullptr ? "no general.type" : *type));
   }
-  const auto* datasets =
-      std::get_if<std::vector<std::string>>(tessera::Find(metadata, "imatrix.datasets"));
-  const auto* chunks = std::get_if<uint32_t>(tessera::Find(metadata, "imatrix.chunk_count"));
-  const auto* size = std::get_if<uint32_t>(tessera::Find(metadata, "imatrix.chunk_size"));
+  const auto* datasets = FindValue<std::vector<std::string>>(metadata, "imatrix.datasets");
+  const auto* chunks = FindValue<uint32_t>(metadata, "imatrix.chunk_count");
+  const auto* size = FindValue<uint32_t>(metadata, "imatrix.chunk_size");
   if (datasets == nullptr || chunks == nullptr || size == nullptr) {
     return Fail(Bad("the importance matrix does not say what it was measured on")
                     .Expected("imatrix.datasets, imatrix.chunk_count and imatrix.chunk_size"));

@@ -110,7 +110,11 @@ Result<CalibrationReport> Calibrator::Run(std::span<const uint32_t> tokens,
                                           const std::filesystem::path& out,
                                           const std::string& dataset) {
   const uint64_t chunk = std::min<uint64_t>(kCalibrationChunk, tokens.size());
-  TESSERA_TRY(pass_->Start(tokens, chunk));
+  std::vector<uint32_t> ids(tokens.begin(), tokens.end());
+  if (!ids.empty() && ids[0] == pass_->config().bos_token_id) {
+    for (size_t i = 0; i < ids.size(); i += chunk) ids[i] = ids[0];
+  }
+  TESSERA_TRY(pass_->Start(ids, chunk));
   report_ = {};
   report_.tokens = tokens.size();
   report_.chunks = (tokens.size() + chunk - 1) / chunk;

@@ -14,7 +14,9 @@
 
 namespace tessera {
 
-// Tokens are cut into chunks of this many, as llama-imatrix does, which know nothing of each other.
+// Tokens are cut into chunks of this many, which know nothing of each other. Of a text that begins
+// with the model's first token of texts, every chunk does, in place of its own first token. Both as
+// llama-imatrix has it.
 inline constexpr uint64_t kCalibrationChunk = 512;
 
 struct CalibrationReport {

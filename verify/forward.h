@@ -41,6 +41,7 @@ class ForwardPass {
                                                    WorkCounters& counters);
 
   const ModelSpec& spec() const { return *source_.spec; }
+  const ForwardConfig& config() const { return config_; }
 
   // Tokens are cut into sequences of `sequence` (0: all in one; the last may be shorter) that know
   // nothing of each other and go through each layer together, so that its weights are read for all

@@ -8,6 +8,7 @@ tiny model, so that some 3,000 characters will do. Needs numpy and the gguf pack
 deviation of each kind of tensor, and fails where one is beyond F32's; see tests/golden/README.md."""
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -69,24 +70,24 @@ def compare(at, chunks):
           "row's largest")
     for kind, error in sorted(worst.items()):
         print(f"  {kind:16} {error:.1e}")
-    assert max(worst.values()) < 1e-4
+    assert max(worst.values()) < 1e-5
 
 
 def quantize(llama, at):
-    """Ours is loaded without complaint, and makes the weights that llama-imatrix's file makes, but
-    for a few codes on the edge."""
+    """Ours weighs every tensor but those that llama-imatrix's file leaves out too; a weight that differs
+    in its last bits tips a scale now and then."""
     files = []
     for whose in ("ours", "theirs"):
-        out = at / f"q4-{whose}.gguf"
+        out = at / f"{whose}-q4.gguf"
         log = run(llama / "llama-quantize", "--imatrix", at / f"{whose}.gguf", at / "f32.gguf", out,
                   "Q4_K_M")
-        assert "did not find weights" not in log.replace("token_embd", "").replace(
-            "did not find weights for output.weight", "").replace("did not find weights for .weight", "")
-        files.append(np.fromfile(out, np.uint8))
-    sizes = {len(f) for f in files}
-    size = min(sizes)
-    print(f"llama-quantize Q4_K_M under both: {len(sizes)} size(s), "
-          f"{(files[0][-size:] != files[1][-size:]).mean():.2e} of the bytes differ")
+        missing = set(re.findall(r"did not find weights for (\S+)", log))
+        assert missing == {"output.weight", "token_embd.weight"}, missing
+        files.append({t.name: np.array(t.data).ravel().view(np.uint8) for t in GGUFReader(out).tensors})
+    sizes = [sum(len(data) for data in tensors.values()) for tensors in files]
+    differ = sum((data != files[1][name]).sum() for name, data in files[0].items())
+    print(f"llama-quantize Q4_K_M under both: {differ / sizes[0]:.2%} of {sizes[0]} bytes differ")
+    assert sizes[0] == sizes[1] and differ < 0.01 * sizes[0]
 
 
 def main():

@@ -12,6 +12,7 @@ void AddCommands(CLI::App& app, Session& session) {
   AddFinish(app, session);
   AddGguf(app, session);
   AddForward(app, session);
+  AddCalibrate(app, session);
   AddVerify(app, session);
   AddSchemes(app, session);
   AddSynth(app, session);

@@ -6,6 +6,7 @@
 namespace tessera::cli {
 
 void AddInspect(CLI::App& app, Session& session);
+void AddCalibrate(CLI::App& app, Session& session);
 void AddCast(CLI::App& app, Session& session);
 void AddEngines(CLI::App& app, Session& session);
 void AddFinish(CLI::App& app, Session& session);

@@ -1,6 +1,5 @@
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <memory>
 
 #include "cli/arithmetic_options.h"
@@ -61,12 +60,6 @@ SortedJson ReportJson(const ForwardReport& report, uint64_t read_bytes, double s
   if (report.mtp_acceptance) json["mtp_acceptance"] = *report.mtp_acceptance;
   if (report.mtp_nll) json["mtp_nll"] = *report.mtp_nll;
   return json;
-}
-
-std::string Decimals(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
 }
 
 void PrintReport(const ForwardReport& report, uint64_t read_bytes, double seconds,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/container.h"
 #include "formats/gguf.h"
 
 namespace tessera {
@@ -34,10 +35,6 @@ GgufMetadata Metadata(const CalibrationSource& source) {
           {kMark, uint32_t{1}}};
 }
 
-uint64_t Padded(uint64_t bytes) {
-  return (bytes + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment;
-}
-
 }  // namespace
 
 std::string ImportanceSumsName(std::string_view gguf_name) {
@@ -54,17 +51,15 @@ Result<CalibrationFile> CalibrationFile::Create(const std::filesystem::path& pat
   std::ranges::sort(tensors, {}, &TensorInfo::name);
   std::vector<const TensorInfo*> pointers;
   for (const TensorInfo& info : tensors) pointers.push_back(&info);
-  TESSERA_ASSIGN(const std::string header, RenderGgufHeader(Metadata(source), pointers));
+  TESSERA_ASSIGN(const FileLayout layout, MakeGgufContainer(Metadata(source))->Layout(pointers));
   std::map<std::string, Place, std::less<>> places;
-  uint64_t end = header.size();
-  for (const TensorInfo& info : tensors) {
-    places.emplace(info.name(), Place{end, info.elements()});
-    end += Padded(info.bytes());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    places.emplace(tensors[i].name(), Place{layout.offsets[i], tensors[i].elements()});
   }
   TESSERA_ASSIGN(StagedFile staged, StagedFile::Create(path));
-  // The padding stays as it comes: zero.
-  TESSERA_TRY(staged.file().Allocate(end));
-  TESSERA_TRY(staged.file().WriteAt(0, std::as_bytes(std::span(header))));
+  // Padding stays as it comes: zero.
+  TESSERA_TRY(staged.file().Allocate(layout.bytes));
+  TESSERA_TRY(staged.file().WriteAt(0, std::as_bytes(std::span(layout.header))));
   return CalibrationFile(std::move(staged), std::move(places));
 }
 

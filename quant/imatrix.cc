@@ -1,12 +1,9 @@
 #include "quant/imatrix.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <optional>
+#include <map>
 #include <utility>
-
-#include "formats/gguf.h"
 
 namespace tessera {
 namespace {
@@ -28,6 +25,11 @@ bool IsMeasured(float value) { return std::isfinite(value) && value >= 0; }
 bool IsCount(float value) {
   return IsMeasured(value) && value == std::trunc(value) && value < 0x1p63f;
 }
+
+struct Pair {
+  const GgufEntry* sums = nullptr;
+  const GgufEntry* counts = nullptr;
+};
 
 // The file front to back, never past its end.
 class DatReader {
@@ -94,24 +96,8 @@ Result<ImportanceMatrix> ImportanceMatrix::Open(const std::filesystem::path& pat
 
 Result<void> ImportanceMatrix::OpenGguf() {
   TESSERA_ASSIGN(const GgufHeader header, ReadGgufHeader(file_));
-  const auto* type = std::get_if<std::string>(tessera::Find(header.metadata, "general.type"));
-  if (type == nullptr || *type != "imatrix") {
-    return Fail(Bad("this GGUF file is no importance matrix")
-                    .Expected("general.type imatrix")
-                    .Found(type == nullptr ? "no general.type" : *type));
-  }
-  const auto* datasets =
-      std::get_if<std::vector<std::string>>(tessera::Find(header.metadata, "imatrix.datasets"));
-  const auto* chunks = std::get_if<uint32_t>(tessera::Find(header.metadata, "imatrix.chunk_count"));
-  const auto* size = std::get_if<uint32_t>(tessera::Find(header.metadata, "imatrix.chunk_size"));
-  if (datasets == nullptr || chunks == nullptr || size == nullptr) {
-    return Fail(Bad("the importance matrix does not say what it was measured on")
-                    .Expected("imatrix.datasets, imatrix.chunk_count and imatrix.chunk_size"));
-  }
-  datasets_ = *datasets;
-  chunk_count_ = *chunks;
-
-  std::vector<std::pair<std::string_view, const GgufEntry*>> sums, counts;
+  TESSERA_TRY(ReadMetadata(header.metadata));
+  std::map<std::string, Pair, std::less<>> pairs;
   for (const GgufEntry& entry : header.entries) {
     std::string_view name = entry.info.name();
     const bool is_sum = name.ends_with(kSums);
@@ -121,31 +107,44 @@ Result<void> ImportanceMatrix::OpenGguf() {
           Bad("sums and counts are F32").Of(entry.info.name()).Found(entry.info.Describe()));
     }
     name.remove_suffix(is_sum ? kSums.size() : kCounts.size());
-    (is_sum ? sums : counts).emplace_back(name, &entry);
+    Pair& pair = pairs[std::string(name)];
+    (is_sum ? pair.sums : pair.counts) = &entry;
   }
-  std::ranges::sort(sums);
-  std::ranges::sort(counts);
-  if (!std::ranges::equal(sums, counts, {}, &decltype(sums)::value_type::first,
-                          &decltype(counts)::value_type::first)) {
-    const auto differing = std::ranges::mismatch(
-        sums, counts, {}, &decltype(sums)::value_type::first, &decltype(counts)::value_type::first);
-    const bool sum = differing.in1 != sums.end();
-    return Fail(Bad("sums and counts do not pair up")
-                    .Of(std::string(sum ? differing.in1->first : differing.in2->first)));
-  }
-  for (size_t i = 0; i < sums.size(); ++i) {
-    const TensorInfo& number = counts[i].second->info;
-    if (number.elements() > kMaxCounts) {
-      return Fail(
-          Bad("more counts than a model has experts").Of(number.name()).Found(number.Describe()));
+  for (const auto& [name, pair] : pairs) {
+    if (pair.sums == nullptr || pair.counts == nullptr) {
+      return Fail(Bad("sums and counts do not pair up").Of(name));
     }
-    Importance entry{.name = std::string(sums[i].first),
-                     .values = sums[i].second->info.elements(),
-                     .counts = std::vector<float>(number.elements()),
-                     .offset = header.data_begin + sums[i].second->begin};
-    TESSERA_TRY(ReadFloats(file_, header.data_begin + counts[i].second->begin, entry.counts));
+    const TensorInfo& info = pair.counts->info;
+    if (info.elements() > kMaxCounts) {
+      return Fail(
+          Bad("more counts than a model has experts").Of(info.name()).Found(info.Describe()));
+    }
+    Importance entry{.name = name,
+                     .values = pair.sums->info.elements(),
+                     .counts = std::vector<float>(info.elements()),
+                     .offset = header.data_begin + pair.sums->begin};
+    TESSERA_TRY(ReadFloats(file_, header.data_begin + pair.counts->begin, entry.counts));
     entries_.push_back(std::move(entry));
   }
+  return {};
+}
+
+Result<void> ImportanceMatrix::ReadMetadata(const GgufMetadata& metadata) {
+  const auto* type = FindValue<std::string>(metadata, "general.type");
+  if (type == nullptr || *type != "imatrix") {
+    return Fail(Bad("this GGUF file is no importance matrix")
+                    .Expected("general.type imatrix")
+                    .Found(type == nullptr ? "no general.type" : *type));
+  }
+  const auto* datasets = FindValue<std::vector<std::string>>(metadata, "imatrix.datasets");
+  const auto* chunks = FindValue<uint32_t>(metadata, "imatrix.chunk_count");
+  const auto* size = FindValue<uint32_t>(metadata, "imatrix.chunk_size");
+  if (datasets == nullptr || chunks == nullptr || size == nullptr) {
+    return Fail(Bad("the importance matrix does not say what it was measured on")
+                    .Expected("imatrix.datasets, imatrix.chunk_count and imatrix.chunk_size"));
+  }
+  datasets_ = *datasets;
+  chunk_count_ = *chunks;
   return {};
 }
 
@@ -184,13 +183,7 @@ Result<void> ImportanceMatrix::Finish() {
   if (twice != entries_.end()) return Fail(Bad("a tensor was measured twice").Of(twice->name));
   Xxh3Stream hash;
   hash.Update(uint64_t{dat_});
-  std::vector<float> piece;
   for (const Importance& entry : entries_) {
-    hash.Update(entry.name.size());
-    hash.Update(entry.name);
-    hash.Update(entry.values);
-    hash.Update(entry.counts.size());
-    hash.Update(std::as_bytes(std::span(entry.counts)));
     const bool fits = !entry.counts.empty() && entry.values % entry.counts.size() == 0;
     if (!fits || entry.values == 0 || !std::ranges::all_of(entry.counts, IsCount)) {
       return Fail(Bad("counts are whole numbers, one for a tensor or for each of its experts")
@@ -198,20 +191,31 @@ Result<void> ImportanceMatrix::Finish() {
                       .Found(std::to_string(entry.counts.size()) + " for " +
                              std::to_string(entry.values) + " values"));
     }
-    constexpr uint64_t kPiece = uint64_t{1} << 18;
-    for (uint64_t begin = 0; begin < entry.values; begin += kPiece) {
-      piece.resize(std::min(kPiece, entry.values - begin));
-      TESSERA_TRY(ReadFloats(file_, entry.offset + begin * sizeof(float), piece));
-      hash.Update(std::as_bytes(std::span(piece)));
-      const auto bad = std::ranges::find_if_not(piece, IsMeasured);
-      if (bad == piece.end()) continue;
-      return Fail(Bad("a sum of squares is no such number")
-                      .Of(entry.name)
-                      .Expected("0 or more, finite")
-                      .Found(std::to_string(*bad)));
-    }
+    hash.Update(entry.name.size());
+    hash.Update(entry.name);
+    hash.Update(entry.values);
+    hash.Update(entry.counts.size());
+    hash.Update(std::as_bytes(std::span(entry.counts)));
+    TESSERA_TRY(CheckValues(entry, hash));
   }
   digest_ = hash.Finish();
+  return {};
+}
+
+Result<void> ImportanceMatrix::CheckValues(const Importance& entry, Xxh3Stream& hash) const {
+  constexpr uint64_t kPiece = uint64_t{1} << 18;
+  std::vector<float> piece;
+  for (uint64_t begin = 0; begin < entry.values; begin += kPiece) {
+    piece.resize(std::min(kPiece, entry.values - begin));
+    TESSERA_TRY(ReadFloats(file_, entry.offset + begin * sizeof(float), piece));
+    hash.Update(std::as_bytes(std::span(piece)));
+    const auto bad = std::ranges::find_if_not(piece, IsMeasured);
+    if (bad == piece.end()) continue;
+    return Fail(Bad("a sum of squares is no such number")
+                    .Of(entry.name)
+                    .Expected("0 or more, finite")
+                    .Found(std::to_string(*bad)));
+  }
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "formats/file.h"
+#include "formats/gguf.h"
 #include "formats/hash.h"
 #include "formats/result.h"
 
@@ -51,8 +52,10 @@ class ImportanceMatrix {
   explicit ImportanceMatrix(File file) : file_(std::move(file)) {}
 
   Result<void> OpenGguf();
+  Result<void> ReadMetadata(const GgufMetadata& metadata);
   Result<void> OpenDat(uint64_t file_bytes);
   Result<void> Finish();
+  Result<void> CheckValues(const Importance& entry, Xxh3Stream& hash) const;
 
   File file_;
   bool dat_ = false;  // values there are means times counts, and counts are calls

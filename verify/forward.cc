@@ -82,6 +82,7 @@ Result<std::unique_ptr<ForwardPass>> ForwardPass::Open(const std::filesystem::pa
                                                        WorkCounters& counters) {
   TESSERA_ASSIGN(Source source, OpenSource(path, options.checkpoint));
   TESSERA_TRY(CheckRunnable(source, options));
+  TESSERA_TRY(LoadMatrixProducts());
   Result<ForwardConfig> config = ForwardConfig::FromConfig(source.config, *source.spec);
   if (!config) {
     return Fail(std::move(config).error().Within(source.checkpoint->config_path().string()));

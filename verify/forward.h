@@ -42,6 +42,7 @@ class ForwardPass {
 
   const Source& source() const { return source_; }
   const ModelSpec& spec() const { return *source_.spec; }
+  const ForwardConfig& config() const { return config_; }
 
   // Another budget, before Start.
   void set_memory(uint64_t bytes) { options_.memory = bytes; }

@@ -6,8 +6,8 @@
 #include "cli/conversion.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/token_input.h"
 #include "verify/calibrate.h"
-#include "verify/token_file.h"
 
 namespace tessera::cli {
 namespace {
@@ -15,7 +15,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct CalibrateOptions {
-  std::string checkpoint, out, tokens, memory = "4GiB";
+  std::string checkpoint, out, memory = "4GiB";
+  TokenInput input;
   ForwardOptions run;
 };
 
@@ -70,10 +71,11 @@ Result<Outcome> RunCalibrate(const CalibrateOptions& typed, Terminal& terminal) 
   WorkCounters counters;
   TESSERA_ASSIGN(const auto calibrator,
                  Calibrator::Open(options.checkpoint, options.run, counters));
-  TESSERA_ASSIGN(const auto tokens, ReadTokenFile(options.tokens, calibrator->spec().vocab_size));
+  TESSERA_ASSIGN(const auto tokens,
+                 ReadTokens(options.input, options.checkpoint, calibrator->spec().vocab_size));
   Result<CalibrationReport> report = [&] {
     const ProgressLine line(terminal, "calibrate", counters);
-    return calibrator->Run(tokens, options.out, options.tokens);
+    return calibrator->Run(tokens, options.out, options.input.file());
   }();
   if (!report) return Fail(std::move(report).error());
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -99,9 +101,7 @@ void AddCalibrate(CLI::App& app, Session& session) {
       ->required();
   verb.add_option("OUT", options->out, "File to write; replaces only what calibrate wrote")
       ->required();
-  verb.add_option("--tokens", options->tokens,
-                  "Token ids: separated by space or commas, a JSON list, or a safetensors tensor")
-      ->required();
+  AddTokenInput(verb, options->input);
   verb.add_option("--threads", options->run.threads, "Computing threads; default: the cores")
       ->check(CLI::Range(1, 64));
   verb.add_option("--memory", options->memory, "Budget for activations and weights in use")

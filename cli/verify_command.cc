@@ -7,11 +7,11 @@
 #include "cli/forward_output.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/token_input.h"
 #include "verify/forward_compare.h"
 #include "verify/manifest_check.h"
 #include "verify/report_page.h"
 #include "verify/tensor_compare.h"
-#include "verify/token_file.h"
 
 namespace tessera::cli {
 namespace {
@@ -19,7 +19,7 @@ namespace {
 struct VerifyOptions {
   std::string a, b;
   bool tensors = false, forward = false;
-  std::string tokens;
+  TokenInput input;
   ForwardCompareOptions run;  // of --forward
   std::string report;
   std::vector<std::string> gates;
@@ -95,7 +95,10 @@ std::string ShellQuoted(const std::string& text) {
 std::string CommandOf(const VerifyOptions& options) {
   std::string command = "tessera verify " + ShellQuoted(options.a) + " " + ShellQuoted(options.b);
   if (options.tensors) command += " --tensors";
-  if (options.forward) command += " --forward --tokens " + ShellQuoted(options.tokens);
+  if (options.forward) {
+    command += options.input.text.empty() ? " --forward --tokens " : " --forward --text ";
+    command += ShellQuoted(options.input.file());
+  }
   if (options.run.run.arithmetic == Arithmetic::kBf16) command += " --dtype bf16";
   if (options.run.run.arithmetic == Arithmetic::kFp8) command += " --dtype fp8";
   if (options.run.weights) {
@@ -142,7 +145,8 @@ Result<ForwardComparison> RunForward(const VerifyOptions& options, const Quality
   WorkCounters counters;
   TESSERA_ASSIGN(const auto comparer,
                  ForwardComparer::Open(options.a, options.b, compare, counters));
-  TESSERA_ASSIGN(const auto tokens, ReadTokenFile(options.tokens, comparer->spec().vocab_size));
+  TESSERA_ASSIGN(const auto tokens,
+                 ReadTokens(options.input, options.a, comparer->spec().vocab_size));
   const ProgressLine line(terminal, "verify", counters);
   return comparer->Run(tokens);
 }
@@ -197,9 +201,9 @@ Result<Outcome> RunComparison(const VerifyOptions& options, Terminal& terminal) 
 
 Result<Outcome> RunVerify(const VerifyOptions& typed, Terminal& terminal) {
   VerifyOptions options = typed;
-  if (options.forward == options.tokens.empty()) {
-    return Fail(Error(ErrorCode::kUsage, "--forward runs both models over the text of --tokens")
-                    .Expected("tessera verify A B --forward --tokens FILE"));
+  if (options.forward == options.input.file().empty()) {
+    return Fail(Error(ErrorCode::kUsage, "--forward runs both models over one text")
+                    .Expected("tessera verify A B --forward --tokens FILE, or --text FILE"));
   }
   if (!options.b.empty()) {
     options.tensors = options.tensors || !options.forward;
@@ -231,9 +235,7 @@ void AddVerify(CLI::App& app, Session& session) {
   verb.add_flag("--tensors", options->tensors, "Compare tensor by tensor; the default with B");
   CLI::Option* forward =
       verb.add_flag("--forward", options->forward, "Run both models over a text and compare them");
-  verb.add_option("--tokens", options->tokens,
-                  "Of --forward: token ids, as `tessera forward` reads")
-      ->needs(forward);
+  AddTokenInput(verb, options->input);
   AddDtype(verb, options->run.run.arithmetic).needs(forward);
   AddWeights(verb, "stored, or bf16: A's rounded to BF16 first; by default if B is plain BF16",
              options->run.weights)

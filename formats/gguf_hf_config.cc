@@ -26,12 +26,12 @@ class Fields {
  public:
   explicit Fields(const GgufMetadata& metadata) : metadata_(metadata) {}
 
-  // Absent, or of this type.
+  // Of this type, or nullptr if absent.
   template <class T>
-  Result<std::optional<T>> Get(std::string_view field) const {
+  Result<const T*> Get(std::string_view field) const {
     const GgufValue* value = Find(metadata_, KeyOf(field));
-    if (value == nullptr) return std::nullopt;
-    if (const T* typed = std::get_if<T>(value)) return *typed;
+    if (value == nullptr) return nullptr;
+    if (const T* typed = std::get_if<T>(value)) return typed;
     return Fail(Error(ErrorCode::kBadMetadata, "metadata of the wrong type")
                     .Fact("key", KeyOf(field))
                     .Expected(TypeName(T()))
@@ -40,19 +40,19 @@ class Fields {
 
   template <class T>
   Result<T> GetOr(std::string_view field, T otherwise) const {
-    TESSERA_ASSIGN(const std::optional<T> value, Get<T>(field));
-    return value.value_or(otherwise);
+    TESSERA_ASSIGN(const T* value, Get<T>(field));
+    return value == nullptr ? otherwise : *value;
   }
 
   Result<uint32_t> Count(std::string_view field) const {
-    TESSERA_ASSIGN(const std::optional<uint32_t> value, Get<uint32_t>(field));
-    if (value) return *value;
+    TESSERA_ASSIGN(const uint32_t* value, Get<uint32_t>(field));
+    if (value != nullptr) return *value;
     return Fail(Missing(field, "u32"));
   }
 
   Result<double> Number(std::string_view field, std::optional<float> otherwise = {}) const {
-    TESSERA_ASSIGN(std::optional<float> value, Get<float>(field));
-    if (!value) value = otherwise;
+    TESSERA_ASSIGN(const float* found, Get<float>(field));
+    const std::optional<float> value = found == nullptr ? otherwise : *found;
     if (!value) return Fail(Missing(field, "f32"));
     if (std::isfinite(*value)) return ShortestDecimal(*value);
     return Fail(Error(ErrorCode::kBadMetadata, "metadata that is no number")
@@ -111,9 +111,9 @@ Result<void> PutLayers(const Fields& fields, Json& out) {
 // Files from before llama.cpp multiplied by the compressed keys give the heads' own sizes where
 // newer ones have those of the compressed ones.
 Result<void> PutHeads(const Fields& fields, Json& out) {
-  TESSERA_ASSIGN(const auto q_lora_rank, fields.Get<uint32_t>("attention.q_lora_rank"));
+  TESSERA_ASSIGN(const auto* q_lora_rank, fields.Get<uint32_t>("attention.q_lora_rank"));
   out["q_lora_rank"] = q_lora_rank ? Json(*q_lora_rank) : Json(nullptr);
-  TESSERA_ASSIGN(const auto key_mla, fields.Get<uint32_t>("attention.key_length_mla"));
+  TESSERA_ASSIGN(const auto* key_mla, fields.Get<uint32_t>("attention.key_length_mla"));
   const char* key = key_mla ? "attention.key_length_mla" : "attention.key_length";
   TESSERA_ASSIGN(const uint32_t key_length, fields.Count(key));
   TESSERA_ASSIGN(out["v_head_dim"],
@@ -150,22 +150,22 @@ Result<void> PutRouting(const Fields& fields, Json& out) {
 Result<void> PutRope(const Fields& fields, Json& out) {
   out["rope_scaling"] = nullptr;
   TESSERA_ASSIGN(out["rope_theta"], fields.Number("rope.freq_base", 10000.0f));
-  TESSERA_ASSIGN(const std::string type, fields.GetOr<std::string>("rope.scaling.type", "none"));
-  if (type == "none") return {};
-  if (type != "yarn") {
+  TESSERA_ASSIGN(const auto* type, fields.Get<std::string>("rope.scaling.type"));
+  if (type == nullptr || *type == "none") return {};
+  if (*type != "yarn") {
     return Fail(
         Error(ErrorCode::kUnsupported, "positions are scaled in a way that is not supported")
             .Fact("key", "deepseek2.rope.scaling.type")
             .Expected("\"none\" or \"yarn\"")
-            .Found(QuoteJson(type)));
+            .Found(QuoteJson(*type)));
   }
   Json& yarn = out["rope_scaling"];
   TESSERA_ASSIGN(yarn["beta_fast"], fields.Number("rope.scaling.yarn_beta_fast", 32.0f));
   TESSERA_ASSIGN(yarn["beta_slow"], fields.Number("rope.scaling.yarn_beta_slow", 1.0f));
   TESSERA_ASSIGN(yarn["factor"], fields.Number("rope.scaling.factor"));
   // The arithmetic behind it has one number for what config.json calls by two names.
-  TESSERA_ASSIGN(const auto multiplier, fields.Get<float>("rope.scaling.yarn_log_multiplier"));
-  if (multiplier.value_or(0) != 0) {
+  TESSERA_ASSIGN(const auto* multiplier, fields.Get<float>("rope.scaling.yarn_log_multiplier"));
+  if (multiplier != nullptr && *multiplier != 0) {
     yarn["mscale"] = TenTimes(*multiplier);
     yarn["mscale_all_dim"] = TenTimes(*multiplier);
   }
@@ -174,7 +174,7 @@ Result<void> PutRope(const Fields& fields, Json& out) {
   yarn["type"] = "yarn";
   for (const char* field : {"yarn_ext_factor", "yarn_attn_factor"}) {
     const std::string key = "rope.scaling." + std::string(field);
-    TESSERA_ASSIGN(const auto value, fields.Get<float>(key));
+    TESSERA_ASSIGN(const auto* value, fields.Get<float>(key));
     if (value) yarn[field] = ShortestDecimal(*value);
   }
   return {};
@@ -218,7 +218,7 @@ Result<Json> HfConfigOfGguf(const GgufMetadata& metadata, const GgufContents& co
   TESSERA_TRY(PutRouting(fields, out));
   TESSERA_TRY(PutRope(fields, out));
   TESSERA_ASSIGN(out["rms_norm_eps"], fields.Number("attention.layer_norm_rms_epsilon"));
-  TESSERA_ASSIGN(const auto vocabulary, fields.Get<uint32_t>("vocab_size"));
+  TESSERA_ASSIGN(const auto* vocabulary, fields.Get<uint32_t>("vocab_size"));
   out["vocab_size"] = vocabulary ? uint64_t{*vocabulary} : contents.vocabulary;
   const std::string version = out["scoring_func"] == "sigmoid" ? "3" : "2";
   out["architectures"] = Json::array({"DeepseekV" + version + "ForCausalLM"});

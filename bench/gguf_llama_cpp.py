@@ -59,7 +59,8 @@ def main():
         (f"llama-quantize {options.type}", [llama / "build/bin/llama-quantize", bf16, theirs, options.type,
                                             options.threads])]
     tessera = [(f"tessera gguf --type {options.type}", [
-        BIN / "tessera", "gguf", source, ours, "--type", options.type, "--threads", options.threads, "-q"])]
+        BIN / "tessera", "gguf", source, ours, "--type", options.type, "--no-tokenizer", "--threads",
+        options.threads, "-q"])]
     os.environ["OMP_NUM_THREADS"] = options.threads
     runs = {"theirs": [], "ours": []}
     for _ in range(options.runs):

@@ -152,8 +152,8 @@ class Judge:
             if mix == NEEDS_IMATRIX:
                 continue
             path = self.gguf(source, mix)
-            cast = path.parent / "decoded"
-            self.run(self.tessera, "cast", path, cast, "--to", "f32")
+            cast = path.parent.with_name(path.parent.name + "-decoded")
+            self.run(self.tessera, "cast", path, cast, "--to", "f32", "--shard-size", "5GB")
             want, got = self.values(path), exact(cast)
             different = [name for name in want if not torch.equal(want[name], got[name])]
             self.say(f"decode {mix}", want.keys() == got.keys() and not different,

@@ -72,11 +72,22 @@ def test_under_an_importance_matrix_too(workshop, imatrix, mix):
 @pytest.mark.parametrize("mix", marked(PLAIN))
 def test_the_package_decodes_what_we_decode(workshop, mix):
     path = workshop.gguf(workshop.gguf_source("v3"), "--type", mix)
-    ours = path.parent / "decoded"
+    ours = path.parent.with_name(path.parent.name + "-decoded")
     run_tessera("cast", path, ours, "--to", "f32")
     got, want = exact(ours), File(path).decoded()
     assert got.keys() == want.keys()
     assert [name for name in want if not torch.equal(got[name], want[name])] == []
+
+
+def test_what_is_cast_from_a_gguf_file_is_a_checkpoint_again(workshop):
+    path = workshop.gguf(workshop.gguf_source("v3"), "--type", "BF16")
+    cast = path.parent.with_name("cast-again")
+    run_tessera("cast", path, cast, "--to", "bf16")
+    assert all(shard.endswith(".safetensors") for shard in json.loads(
+        (cast / "model.safetensors.index.json").read_text())["weight_map"].values())
+    assert not list(cast.glob("*.gguf"))
+    again = workshop.gguf(cast, "--type", "BF16")
+    assert File(again).digests() == File(path).digests()
 
 
 def test_every_type_is_among_those_always_tested():

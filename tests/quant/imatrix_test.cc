@@ -131,7 +131,8 @@ TEST_F(ImatrixTest, NoShortenedFileOpens) {
     EXPECT_NE(WhyNot((dat + tail).substr(0, size)), "") << size;
   }
   const std::string gguf = Gguf(kTensors);
-  for (size_t size = 0; size < gguf.size(); ++size) {
+  const size_t whole = gguf.size() - 28;  // the last number, without the padding behind it
+  for (size_t size = 0; size < whole; ++size) {
     EXPECT_NE(WhyNot(gguf.substr(0, size)), "") << size;
   }
 }

@@ -26,7 +26,8 @@ contains "had no token, most of them in layer" out
 exits 0 tessera calibrate in few.gguf --tokens few.txt --json
 json 'j["experts_unreached"] >= 48 - 3 * 8 and len(j["unreached"]) == 3'
 echo 5 >one.txt
-exits 0 tessera calibrate in few.gguf --tokens one.txt --json
+# One token has none after it, which the MTP module would pair it with.
+exits 0 tessera calibrate in one.gguf --tokens one.txt --json
 json 'j["experts"] == 32 and j["chunks"] == 1'
 
 # What quantize makes of it.
@@ -35,6 +36,9 @@ exits 0 tessera verify w4afp8
 exits 0 tessera quantize in w4afp8 --scheme w4afp8 --calibration c.gguf --json
 json 'j["resumed_steps"] == j["steps"]'
 exits 5 tessera quantize in w4afp8 --scheme w4afp8 --calibration few.gguf
+exits 3 tessera quantize in none --scheme w4afp8 --calibration one.gguf --json
+last_error '".layers.3." in j["error"]["tensor"]'
+[ ! -e none ]
 
 # Refusals; whatever was there stays.
 cp c.gguf copy.gguf
@@ -48,7 +52,8 @@ ln -s c.gguf link.gguf
 exits 5 tessera calibrate in link.gguf --tokens few.txt
 exits 2 tessera calibrate in in/c.gguf --tokens few.txt
 exits 2 tessera calibrate in in/../in/c.gguf --tokens few.txt
-exits 2 tessera calibrate in c.gguf --tokens /dev/null
+: >empty.txt
+exits 2 tessera calibrate in c.gguf --tokens empty.txt
 exits 4 tessera calibrate in nowhere/c.gguf --tokens few.txt
 [ "$before" = "$(sums)" ]
 [ -z "$(ls ./*.partial 2>/dev/null)" ]

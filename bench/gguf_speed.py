@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`tessera gguf` as a whole command against convert_hf_to_gguf.py and llama-quantize on the same checkpoint.
 
-    bench/gguf_llama_cpp.py LLAMA_CPP WORK [--preset v3-slice] [--type Q4_K_M] [--threads 2] [--runs 1]
+    bench/gguf_speed.py LLAMA_CPP WORK [--preset v3-slice] [--type Q4_K_M] [--threads 2] [--runs 1]
 
 LLAMA_CPP is a checkout with llama-quantize in build/bin, as its default build makes it. WORK is a folder with room
 for the checkpoint, its BF16 GGUF and two quantized ones (v3-slice: 13 GB), best on tmpfs. The interpreter needs

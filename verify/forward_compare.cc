@@ -98,7 +98,7 @@ Result<std::unique_ptr<ForwardComparer>> ForwardComparer::Open(const std::filesy
 
 // One pass works while the other rests; what is left over holds the layers that both read ahead.
 Result<void> ForwardComparer::ShareMemory(uint64_t tokens) {
-  const uint64_t working = ForwardMemory(spec(), tokens, threads_.count());
+  const uint64_t working = ForwardMemory(spec(), tokens, tokens, threads_.count());
   const uint64_t needed = working + RestingForwardMemory(spec(), tokens);
   const uint64_t memory = options_.run.memory;
   if (needed > memory) {

@@ -63,7 +63,10 @@ struct ForwardLimits {
 constexpr ForwardLimits kForwardLimits[] = {
     {StorageKind::kPlain, 1e-5, 0.999},     {StorageKind::kFp8, 1e-2, 0.95},
     {StorageKind::kInt8Group, 2e-3, 0.975}, {StorageKind::kInt8, 2e-3, 0.975},
-    {StorageKind::kInt4, 5e-2, 0.92},       {StorageKind::kOther, 5e-2, 0.92},
+    {StorageKind::k6Bit, 1e-2, 0.95},       {StorageKind::k5Bit, 2e-2, 0.935},
+    {StorageKind::k4Bit, 5e-2, 0.91},       {StorageKind::kInt4, 5e-2, 0.92},
+    {StorageKind::kFp4, 1e-1, 0.88},        {StorageKind::k3Bit, 1.5e-1, 0.85},
+    {StorageKind::k2Bit, 5e-1, 0.7},        {StorageKind::kOther, 5e-2, 0.92},
 };
 
 constexpr bool TablesFollowEnums() {
@@ -133,8 +136,8 @@ std::optional<Dtype> BlocksIn(const StoredWeight& weight) {
 }  // namespace
 
 std::string_view Name(StorageKind kind) {
-  constexpr std::string_view kNames[] = {"plain", "fp8",  "int8-group", "int8", "int4", "fp4",
-                                         "6bit",  "5bit", "4bit",       "3bit", "2bit", "other"};
+  constexpr std::string_view kNames[] = {"plain", "fp8",  "int8-group", "int8", "6bit", "5bit",
+                                         "4bit",  "int4", "fp4",        "3bit", "2bit", "other"};
   return kNames[static_cast<size_t>(kind)];
 }
 

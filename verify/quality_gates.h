@@ -15,22 +15,23 @@
 
 namespace tessera {
 
+// From fine to coarse.
 enum class StorageKind : uint8_t {
   kPlain,
   kFp8,
   kInt8Group,
   kInt8,
-  kInt4,
-  // GGUF's other types; Q8_0, Q4_0 and IQ4 count as integers.
-  kFp4,
+  // Those of bits are GGUF's; its Q8_0, Q4_0 and IQ4 count as integers.
   k6Bit,
   k5Bit,
   k4Bit,
+  kInt4,
+  kFp4,
   k3Bit,
   k2Bit,
   kOther
 };
-// "plain", "fp8", "int8-group", "int8", "int4", "fp4", "6bit", ..., "2bit", "other"
+// "plain", "fp8", "int8-group", "int8", "6bit", ..., "4bit", "int4", "fp4", "3bit", "2bit", "other"
 std::string_view Name(StorageKind kind);
 // By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain. Of
 // several block types the coarsest decides.

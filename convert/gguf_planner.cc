@@ -323,8 +323,12 @@ class GgufPlanner {
                                                          .mtp = keeps_mtp()},
                                                         generation));
     if (gguf_.tokenizer) {
-      TESSERA_ASSIGN(GgufMetadata keys, TokenizerMetadata(checkpoint.dir(), source_.config));
-      std::ranges::move(keys, std::back_inserter(metadata));
+      Result<GgufMetadata> keys = TokenizerMetadata(checkpoint.dir(), source_.config);
+      if (!keys) {
+        return Fail(
+            std::move(keys).error().Next("write the model without its tokenizer: --no-tokenizer"));
+      }
+      std::ranges::move(*keys, std::back_inserter(metadata));
     } else {
       metadata.emplace_back("tokenizer.ggml.model", std::string("none"));
     }

@@ -102,6 +102,22 @@ assert kind("blk.1.attn_q_a.weight") == "BF16" and kind("blk.1.attn_q_a_norm.wei
 assert kind("blk.2.attn_q_a.weight") == "Q4_K"
 PY
 
+# The tokenizer, unless it is left out: as many tokens as the embedding has rows.
+exits 0 tessera gguf in vocabulary.gguf --type Q8_0
+exits 0 tessera verify vocabulary.gguf
+python3 - <<'PY'
+import gguf_file
+whole, bare = gguf_file.File("vocabulary.gguf"), gguf_file.File("Q8_0.gguf")
+assert whole.tensors == bare.tensors
+assert whole.metadata["tokenizer.ggml.model"] == "gpt2"
+assert len(whole.metadata["tokenizer.ggml.tokens"]) == whole.tensors["token_embd.weight"][1][0]
+model = [[k for k in f.metadata if not k.startswith("tokenizer.")] for f in (whole, bare)]
+assert model[0] == model[1] and list(whole.metadata)[-2:] == ["general.quantization_version", "general.file_type"]
+PY
+rm in/tokenizer.json
+exits 3 tessera gguf in none.gguf --type Q8_0
+contains "--no-tokenizer"
+
 # The MTP module, as the loader takes it.
 exits 0 tessera gguf in mtp.gguf --type Q8_0 --no-tokenizer --mtp keep --json
 json 'j["ledger"]["dropped"] == 0'
@@ -115,6 +131,21 @@ assert extras == {"eh_proj.weight", "enorm.weight", "hnorm.weight", "embed_token
 assert "blk.3.ffn_up_exps.weight" in whole.tensors and "blk.3.attn_k_b.weight" in whole.tensors
 PY
 exits 0 tessera verify mtp.gguf
+
+# In parts, in any order: the last one completes it, and a stack that several of them fill is the same.
+for part in 3 1 2; do
+  exits 0 tessera gguf in parts/Q4_K_M.gguf --type Q4_K_M --no-tokenizer --split-size 2MB --part $part/3
+  [ $part = 2 ] || [ -z "$(ls parts/*-00001-of-*.gguf 2>/dev/null)" ]
+done
+exits 0 tessera verify parts/Q4_K_M.gguf
+exits 0 tessera gguf in whole/Q4_K_M.gguf --type Q4_K_M --no-tokenizer --split-size 2MB
+diff -r parts whole
+for part in 1 2; do
+  exits 0 tessera gguf in half/Q4_K_M.gguf --type Q4_K_M --no-tokenizer --split-size 2MB --part $part/3
+done
+exits 5 tessera finish half/Q4_K_M.gguf
+exits 0 tessera gguf in half/Q4_K_M.gguf --type Q4_K_M --no-tokenizer --split-size 2MB
+diff -r half whole
 
 # --rehearse computes everything and leaves nothing; --dry-run plans the same.
 exits 0 tessera gguf in nothing/x.gguf --type Q4_K_M --no-tokenizer --rehearse --json

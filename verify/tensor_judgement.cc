@@ -14,6 +14,12 @@ std::string DtypeOfB(const TilePair& pair) {
   return std::string(Name(pair.b->parts[0]->info.dtype()));
 }
 
+bool HasSuperBlocks(const StoredWeight& weight) {
+  return std::ranges::any_of(weight.parts, [](const TensorExtent* part) {
+    return Info(part->info.dtype()).block > kQualityGroup;
+  });
+}
+
 void JudgeMeasured(const TilePair& pair, const TileResult& whole, const QualityGates& gates,
                    TensorComparison& tensor) {
   tensor.measured = true;
@@ -25,6 +31,10 @@ void JudgeMeasured(const TilePair& pair, const TileResult& whole, const QualityG
     return;
   }
   std::vector<GateValue> values = GateValues(tensor.kind, tensor.stats, tensor.misrounded);
+  // The scales of a super-block are rounded to its largest: beside that, a group may become zeros.
+  if (HasSuperBlocks(*pair.b)) {
+    std::erase_if(values, [](const GateValue& value) { return value.gate == Gate::kWorstGroup; });
+  }
   const bool copied = pair.same_encoding && tensor.kind != StorageKind::kPlain && whole.same_scales;
   if (copied) values.push_back({Gate::kCopied, static_cast<double>(tensor.stats.differing)});
   tensor.values = values;

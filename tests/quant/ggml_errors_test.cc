@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "quant/ggml_rows.h"
@@ -40,7 +41,7 @@ TEST(GgmlErrors, NoiseIsWhatScalesPredictOrLess) {
   for (float& w : importance) w = std::exp(50 * normal(random));
   for (const GgmlTypeInfo& info : AllGgmlTypes()) {
     for (const std::vector<float>* x : {&gauss, &tails}) {
-      for (const float* weights : {static_cast<const float*>(nullptr), importance.data()}) {
+      for (const float* weights : {static_cast<const float*>(nullptr), std::as_const(importance).data()}) {
         const double excess = Excess(info.type, *x, weights);
         EXPECT_LT(excess, 0.3) << Name(info.type);
         EXPECT_GT(excess, -1.6) << Name(info.type);

@@ -25,8 +25,9 @@ class RouterTest : public testing::Test {
     const ModelWeights weights(source, WeightValues::kStored, Decoder::kFast, counters);
     const Threads threads(1, 1);
     const LinearObserver observer;
-    ChooseExperts({spec, config_, arithmetic_, weights, threads, observer}, logits, bias, 0,
-                  routing);
+    const HeadObserver head_observer;
+    ChooseExperts({spec, config_, arithmetic_, weights, threads, observer, head_observer}, logits,
+                  bias, 0, routing);
     return routing;
   }
 

@@ -10,8 +10,8 @@ cmp by_ids.safetensors by_text.safetensors
 exits 0 tessera forward in/model.safetensors.index.json --text text.txt --logits by_text.safetensors
 cmp by_ids.safetensors by_text.safetensors
 # Cast, the model keeps it.
-exits 0 tessera cast in out --to f32
-exits 0 tessera forward out --text text.txt --json
+exits 0 tessera cast in f32 --to f32
+exits 0 tessera forward f32 --text text.txt --json
 json 'j["tokens"] == 8'
 
 refused() {  # refused CODE TEXT [OPTION...]

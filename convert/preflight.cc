@@ -80,7 +80,9 @@ Result<void> CheckSourceApart(const fs::path& out, const Checkpoint& source) {
   if (error) {
     return Fail(SystemError(ErrorCode::kReadFailed, "resolving", source.dir(), error.value()));
   }
-  if (Contains(in, out) || Contains(out, in)) return Overlap(in, out);
+  // GGUF files do not fill a folder: others, and outputs, may lie beside them.
+  const bool fills_folder = source.gguf_metadata() == nullptr;
+  if ((fills_folder && Contains(in, out)) || Contains(out, in)) return Overlap(in, out);
   // A folder of links has its files elsewhere.
   std::vector<std::string> names(source.side_files().begin(), source.side_files().end());
   names.push_back("config.json");

@@ -47,7 +47,7 @@ class CompletenessCheck {
     if (role.part != Part::kWeight || spec_.ShapeOf(role)->size() != 2) return false;
     for (const Part part : {Part::kPacked, Part::kQWeight, Part::kKeyHeads}) {
       role.part = part;
-      if (checkpoint_.Find(spec_.NameOf(role)) != nullptr) return true;
+      if (spec_.Has(role) && checkpoint_.Find(spec_.NameOf(role)) != nullptr) return true;
     }
     return false;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -57,12 +58,21 @@ class GgmlRows {
       return;
     }
     QuantizeGgmlRow(dtype_, row, cols, importance, out);
-    if (!GgmlScalesAreFinite(dtype_, out, cols)) ++stats.infinite_scales;
+    if (IsBeyondScales(row, cols) || !GgmlScalesAreFinite(dtype_, out, cols)) {
+      ++stats.infinite_scales;
+    }
   }
 
   void Decode(const std::byte* row, uint64_t cols, float* out) const {
     if (IsPlainFloat(dtype_)) return PlainToF32(dtype_, row, cols, out);
     DequantizeGgmlRow(dtype_, row, cols, out);
+  }
+
+  // Far beyond an F16 scale the sums of a search overflow, and what they leave may look finite.
+  bool IsBeyondScales(const float* row, uint64_t cols) const {
+    constexpr float kLargest = 65504.0f * 127 * 32;  // Q6_K's
+    return dtype_ != Dtype::kMxfp4 &&
+           std::any_of(row, row + cols, [](float x) { return std::abs(x) > kLargest; });
   }
 
   bool IsPredictable() const { return IsGgmlType(dtype_); }

@@ -143,7 +143,7 @@ diff -r parts whole
 for part in 1 2; do
   exits 0 tessera gguf in half/Q4_K_M.gguf --type Q4_K_M --no-tokenizer --split-size 2MB --part $part/3
 done
-exits 5 tessera finish half/Q4_K_M.gguf
+exits 1 tessera finish half/Q4_K_M.gguf
 exits 0 tessera gguf in half/Q4_K_M.gguf --type Q4_K_M --no-tokenizer --split-size 2MB
 diff -r half whole
 

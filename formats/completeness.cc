@@ -46,8 +46,9 @@ class CompletenessCheck {
     if (checkpoint_.Find(spec_.NameOf(role)) != nullptr) return true;
     if (role.part != Part::kWeight || spec_.ShapeOf(role)->size() != 2) return false;
     for (const Part part : {Part::kPacked, Part::kQWeight, Part::kKeyHeads}) {
+      if (part == Part::kKeyHeads && role.module != Module::kKvB) continue;
       role.part = part;
-      if (spec_.Has(role) && checkpoint_.Find(spec_.NameOf(role)) != nullptr) return true;
+      if (checkpoint_.Find(spec_.NameOf(role)) != nullptr) return true;
     }
     return false;
   }

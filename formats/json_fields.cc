@@ -59,8 +59,8 @@ Result<std::string> StringField(const Json& json, std::string_view what, const c
 
 Result<uint32_t> IdField(const Json& json, std::string_view what, const char* name) {
   const Json* const value = FindField(json, name);
-  if (!value || !value->is_number_unsigned() ||
-      value->get<uint64_t>() > std::numeric_limits<uint32_t>::max()) {
+  if (!value || !value->is_number_integer() || *value < Json(0) ||
+      *value > Json(std::numeric_limits<uint32_t>::max())) {
     return WrongField(json, what, name, "an id");
   }
   return value->get<uint32_t>();

@@ -1,10 +1,11 @@
 #include "formats/special_tokens.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string_view>
+
+#include "formats/json_fields.h"
 
 namespace tessera {
 namespace {
@@ -115,15 +116,14 @@ Result<SpecialTokens> FindSpecialTokens(const TokenizerSpec& spec, const Json& c
     if (token) Put(tokens.ids, role, token->id);
   }
   for (const std::string& role : roles) {
-    const auto id = config.find(role + "_token_id");
-    if (id == config.end() || !id->is_number_integer()) continue;
-    if (!id->is_number_unsigned() || id->get<uint64_t>() > std::numeric_limits<uint32_t>::max()) {
-      return Fail(Error(ErrorCode::kBadConfig, role + "_token_id is no id").Found(id->dump()));
-    }
+    const std::string name = role + "_token_id";
+    // Lists of ids are for generating text.
+    if (const auto id = config.find(name); id == config.end() || !id->is_number_integer()) continue;
+    TESSERA_ASSIGN(const uint32_t id, IdField(config, "config.json", name.c_str()));
     const bool known =
         std::ranges::find(tokens.ids, role, &std::pair<std::string, uint32_t>::first) !=
         tokens.ids.end();
-    if (!known) tokens.ids.emplace_back(role, id->get<uint32_t>());
+    if (!known) tokens.ids.emplace_back(role, id);
   }
   return tokens;
 }

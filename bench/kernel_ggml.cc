@@ -23,7 +23,7 @@ constexpr size_t kRows = 8, kCols = 7168;
 // quantize_q4_K and its like.
 using GgmlQuantizer = size_t (*)(const float*, void*, int64_t, int64_t, const float*);
 
-GgmlQuantizer FindQuantizer(void* ggml, GgmlType type) {
+GgmlQuantizer FindQuantizer(void* ggml, Dtype type) {
   if (ggml == nullptr) return nullptr;
   std::string name = "quantize_";
   for (const char c : Info(type).name) {
@@ -61,7 +61,7 @@ struct Rows {
 };
 
 struct Case {
-  GgmlType type;
+  Dtype type;
   bool weighted;
   SimdTarget target;
   GgmlQuantizer ggml;
@@ -107,8 +107,8 @@ void Register(void* ggml) {
     for (const GgmlTypeInfo& info : AllGgmlTypes()) {
       for (const bool weighted : {false, true}) {
         if (weighted && !info.weighted) continue;
-        const std::string name = std::string(info.name) + (weighted ? "/weighted/" : "/plain/") +
-                                 std::string(target.name());
+        const std::string name = std::string(Name(info.type)) +
+                                 (weighted ? "/weighted/" : "/plain/") + std::string(target.name());
         const Case c{info.type, weighted, target, FindQuantizer(ggml, info.type)};
         benchmark::RegisterBenchmark(name.c_str(), Run, c)->Iterations(8);
       }

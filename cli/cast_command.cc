@@ -60,7 +60,7 @@ void AddCast(CLI::App& app, Session& session) {
       "command.");
   auto options = std::make_shared<CastOptions>();
   options->verb = "cast";
-  AddConversionOptions(verb, *options);
+  AddConversionOptions(verb, session, *options);
   verb.add_option("--to", options->to, "bf16, f16, f32 or fp8")->required();
   verb.add_option("--scale-format", options->scale_format, "With fp8: f32 (default) or ue8m0");
   verb.add_option("--scales-from", options->scales_from,

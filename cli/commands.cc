@@ -9,7 +9,10 @@ void AddCommands(CLI::App& app, Session& session) {
   AddSplitMtp(app, session);
   AddJoinMtp(app, session);
   AddQuantize(app, session);
+  AddFinish(app, session);
+  AddGguf(app, session);
   AddForward(app, session);
+  AddCalibrate(app, session);
   AddVerify(app, session);
   AddSchemes(app, session);
   AddSynth(app, session);

@@ -6,9 +6,12 @@
 namespace tessera::cli {
 
 void AddInspect(CLI::App& app, Session& session);
+void AddCalibrate(CLI::App& app, Session& session);
 void AddCast(CLI::App& app, Session& session);
 void AddEngines(CLI::App& app, Session& session);
+void AddFinish(CLI::App& app, Session& session);
 void AddForward(CLI::App& app, Session& session);
+void AddGguf(CLI::App& app, Session& session);
 void AddJoinMtp(CLI::App& app, Session& session);
 void AddQuantize(CLI::App& app, Session& session);
 void AddReshard(CLI::App& app, Session& session);

@@ -64,36 +64,6 @@ SortedJson TensorJson(const TensorComparison& tensor) {
   return json;
 }
 
-SortedJson ReportJson(const ComparisonReport& report) {
-  SortedJson json = {{"verdict", report.verdict},
-                     {"exact", report.exact},
-                     {"within", report.within},
-                     {"failed", report.failed},
-                     {"unmatched_a", report.Unmatched(Side::kA)},
-                     {"unmatched_b", report.Unmatched(Side::kB)},
-                     {"unmatched", SortedJson::array()},
-                     {"gates", SortedJson::array()},
-                     {"worst", SortedJson::array()}};
-  for (const UnmatchedGroup& group : report.unmatched) {
-    json["unmatched"].push_back({{"side", group.side == Side::kA ? "a" : "b"},
-                                 {"rule", group.rule},
-                                 {"what", group.what},
-                                 {"explained", group.explained},
-                                 {"tensors", group.names}});
-  }
-  for (const GateResult& gate : report.gates) {
-    json["gates"].push_back({{"name", Name(gate.gate)},
-                             {"value", gate.value},
-                             {"limit", gate.limit},
-                             {"ok", gate.ok},
-                             {"tensor", gate.tensor}});
-  }
-  for (const TensorComparison* tensor : report.Worst(std::max(kWorstInJson, report.failed))) {
-    json["worst"].push_back(TensorJson(*tensor));
-  }
-  return json;
-}
-
 void PrintCoverage(const ComparisonReport& report, Terminal& terminal) {
   std::map<std::pair<Agreement, std::string>, uint64_t> counts;
   for (const TensorComparison& tensor : report.tensors) {
@@ -128,16 +98,6 @@ void PrintUnmatched(const ComparisonReport& report, Terminal& terminal) {
   }
 }
 
-void PrintGates(const ComparisonReport& report, Terminal& terminal) {
-  std::vector<TableRow> rows;
-  for (const GateResult& gate : report.gates) {
-    rows.push_back({std::string(Name(gate.gate)), Number(gate.value, "%.4g"), Limit(gate),
-                    gate.ok ? "ok" : "missed", gate.ok ? "" : gate.tensor});
-  }
-  terminal.PrintTable({"gate", "value", "limit", "", ""}, rows,
-                      {Align::kLeft, Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft});
-}
-
 void PrintWorst(const ComparisonReport& report, Terminal& terminal) {
   std::vector<TableRow> rows;
   for (const TensorComparison* tensor : report.Worst(kShownWorst)) {
@@ -157,16 +117,67 @@ void PrintWorst(const ComparisonReport& report, Terminal& terminal) {
 
 }  // namespace
 
+SortedJson ComparisonJson(const ComparisonReport& report) {
+  SortedJson json = {{"verdict", report.verdict},
+                     {"exact", report.exact},
+                     {"within", report.within},
+                     {"failed", report.failed},
+                     {"unmatched_a", report.Unmatched(Side::kA)},
+                     {"unmatched_b", report.Unmatched(Side::kB)},
+                     {"unmatched", SortedJson::array()},
+                     {"gates", GatesJson(report.gates)},
+                     {"worst", SortedJson::array()}};
+  for (const UnmatchedGroup& group : report.unmatched) {
+    json["unmatched"].push_back({{"side", group.side == Side::kA ? "a" : "b"},
+                                 {"rule", group.rule},
+                                 {"what", group.what},
+                                 {"explained", group.explained},
+                                 {"tensors", group.names}});
+  }
+  for (const TensorComparison* tensor : report.Worst(std::max(kWorstInJson, report.failed))) {
+    json["worst"].push_back(TensorJson(*tensor));
+  }
+  return json;
+}
+
+SortedJson GatesJson(std::span<const GateResult> gates) {
+  SortedJson json = SortedJson::array();
+  for (const GateResult& gate : gates) {
+    json.push_back({{"name", Name(gate.gate)},
+                    {"value", gate.value},
+                    {"limit", gate.limit},
+                    {"ok", gate.ok},
+                    {"tensor", gate.tensor}});
+  }
+  return json;
+}
+
+void PrintVerdict(const std::string& verdict, bool passes, Terminal& terminal) {
+  terminal.Print((passes ? verdict : terminal.Paint(Colour::kRed, verdict)) + "\n");
+}
+
+void PrintSides(const ComparedSide& a, const ComparedSide& b, Terminal& terminal) {
+  terminal.Print("A " + a.path + ": " + Plural(a.tensors, "tensor") + ", " + HumanBytes(a.bytes) +
+                 "; B " + b.path + ": " + Plural(b.tensors, "tensor") + ", " + HumanBytes(b.bytes) +
+                 "\n");
+}
+
+void PrintGates(std::span<const GateResult> gates, Terminal& terminal) {
+  std::vector<TableRow> rows;
+  for (const GateResult& gate : gates) {
+    rows.push_back({std::string(Name(gate.gate)), Number(gate.value, "%.4g"), Limit(gate),
+                    gate.ok ? "ok" : "missed", gate.ok ? "" : gate.tensor});
+  }
+  terminal.PrintTable({"gate", "value", "limit", "", ""}, rows,
+                      {Align::kLeft, Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft});
+}
+
 void PrintComparison(const ComparisonReport& report, Terminal& terminal) {
-  if (terminal.json) return terminal.PrintJson(ReportJson(report));
-  terminal.Print(report.passes() ? report.verdict + "\n"
-                                 : terminal.Paint(Colour::kRed, report.verdict) + "\n");
-  terminal.Print("A " + report.a.path + ": " + Plural(report.a.tensors, "tensor") + ", " +
-                 HumanBytes(report.a.bytes) + "; B " + report.b.path + ": " +
-                 Plural(report.b.tensors, "tensor") + ", " + HumanBytes(report.b.bytes) + "\n");
+  PrintVerdict(report.verdict, report.passes(), terminal);
+  PrintSides(report.a, report.b, terminal);
   PrintCoverage(report, terminal);
   PrintUnmatched(report, terminal);
-  PrintGates(report, terminal);
+  PrintGates(report.gates, terminal);
   PrintWorst(report, terminal);
 }
 

@@ -4,8 +4,10 @@
 
 #include <charconv>
 #include <chrono>
+#include <map>
 
 #include "cli/progress.h"
+#include "cli/sandbox.h"
 #include "cli/signals.h"
 #include "convert/convert.h"
 #include "convert/planner.h"
@@ -25,14 +27,35 @@ SortedJson LedgerJson(const Ledger& ledger) {
   return json;
 }
 
+// Of a GGUF output: how much of it has which type.
+std::map<std::string_view, std::pair<uint64_t, uint64_t>> TypesOf(const Plan& plan) {
+  std::map<std::string_view, std::pair<uint64_t, uint64_t>> types;
+  for (const PlanTensor& tensor : plan.tensors) {
+    auto& [tensors, bytes] = types[Name(tensor.info.dtype())];
+    ++tensors;
+    bytes += tensor.info.bytes();
+  }
+  return types;
+}
+
 SortedJson PlanJson(const Plan& plan) {
   SortedJson json = {{"plan", ToHex(plan.hash)},         {"tensors", plan.tensors.size()},
                      {"bytes", plan.payload_bytes},      {"file_bytes", plan.file_bytes},
                      {"files", plan.files.size()},       {"steps", plan.steps.size()},
                      {"ledger", LedgerJson(plan.ledger)}};
+  if (!plan.folders[0].file.empty()) {
+    for (const auto& [name, type] : TypesOf(plan)) {
+      json["types"][std::string(name)] = {{"tensors", type.first}, {"bytes", type.second}};
+    }
+  }
   if (!plan.engines.empty()) json["engines"] = plan.engines;
   if (!plan.launch_flags.empty()) json["launch_flags"] = plan.launch_flags;
   return json;
+}
+
+SortedJson PartJson(const Plan& plan, const RunPart& part) {
+  const StepRange steps = StepsOf(plan, part);
+  return {{"index", part.index}, {"count", part.count}, {"steps", steps.end - steps.begin}};
 }
 
 using Below = std::vector<std::pair<std::string, TensorQuality>>;
@@ -62,6 +85,14 @@ std::string LedgerText(const Plan& plan) {
     text += Grouped(plan.ledger.counts[i]) + " " + std::string(Name(static_cast<Action>(i)));
   }
   for (const DropRule& rule : plan.rules) text += " (by " + rule.rule + ")";
+  return text;
+}
+
+std::string TypesText(const Plan& plan) {
+  std::string text;
+  for (const auto& [name, type] : TypesOf(plan)) {
+    text += (text.empty() ? "" : ", ") + Grouped(type.first) + " " + std::string(name);
+  }
   return text;
 }
 
@@ -100,6 +131,7 @@ void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers
     SortedJson json = PlanJson(plan);
     if (options.request.dedup_mtp) json["mtp_duplicates"] = CopiesJson(plan);
     json["peak_memory"] = buffers.bytes();
+    if (!options.run.part.is_whole()) json["part"] = PartJson(plan, options.run.part);
     terminal.PrintJson(std::move(json));
     return;
   }
@@ -114,8 +146,16 @@ void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers
   terminal.Print("output   " + Plural(plan.tensors.size(), "tensor") + " in " +
                  Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) + " (" +
                  Grouped(plan.payload_bytes) + " bytes)\n");
+  if (!plan.folders[0].file.empty()) {
+    terminal.Print("types    " + TypesText(plan) + "\n");
+  }
   terminal.Print("ledger   " + LedgerText(plan) + "\n");
   PrintEngines(plan, terminal);
+  if (!options.run.part.is_whole()) {
+    const StepRange steps = StepsOf(plan, options.run.part);
+    terminal.Print("part     " + options.part + ": " + Plural(steps.end - steps.begin, "weight") +
+                   " of " + Grouped(plan.steps.size()) + "\n");
+  }
   terminal.Print("buffers  " + HumanBytes(buffers.bytes()) + "\n");
   terminal.Print("plan     " + ToHex(plan.hash) + "\n");
 }
@@ -133,6 +173,10 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
     json["nan_codes"] = outcome.nan_codes;
     json["clipped"] = outcome.clipped;
     json["below"] = BelowJson(outcome.below);
+    if (!options.run.part.is_whole()) {
+      json["part"] = PartJson(plan, options.run.part);
+      json["parts_left"] = outcome.parts_left;
+    }
     terminal.PrintJson(std::move(json));
     return;
   }
@@ -141,6 +185,12 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
   if (outcome.already_done) {
     terminal.Print(out + (options.request.split ? " are" : " is") +
                    " already complete: nothing to do\n");
+    return;
+  }
+  if (!outcome.parts_left.empty()) {
+    terminal.Print(out + ": part " + options.part + " is done; " +
+                   Plural(outcome.parts_left.size(), "part") +
+                   " to go, the last of which completes the output\n");
     return;
   }
   terminal.Print((options.run.rehearse ? "rehearsed " : out + ": ") +
@@ -184,6 +234,84 @@ Result<void> ApplyNames(const std::string& names, Request& request) {
   }
   if (names == "hf") request.mp = 0;
   return {};
+}
+
+// "2/4"
+Result<RunPart> ParsePart(const std::string& text) {
+  RunPart part;
+  const char* const end = text.data() + text.size();
+  const auto index = std::from_chars(text.data(), end, part.index);
+  const bool cut = index.ec == std::errc() && index.ptr != end && *index.ptr == '/';
+  if (cut) {
+    const auto count = std::from_chars(index.ptr + 1, end, part.count);
+    if (count.ec == std::errc() && count.ptr == end && part.index >= 1 &&
+        part.index <= part.count && part.count <= kMaxParts) {
+      return part;
+    }
+  }
+  return Fail(Error(ErrorCode::kUsage, "--part: not a part: " + text)
+                  .Expected("I/N with I from 1 to N, and N at most " + std::to_string(kMaxParts)));
+}
+
+// The command that made a part, without what is the part's own business.
+std::string RecordCommand(const std::vector<std::string>& arguments) {
+  SortedJson kept = SortedJson::array();
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--part") ++i;
+    if (argument.starts_with("--part") || argument == "--json" || argument == "-q" ||
+        argument == "--quiet") {
+      continue;
+    }
+    kept.push_back(argument);
+  }
+  const SortedJson record = {{"arguments", kept}, {"folder", std::filesystem::current_path()}};
+  return record.dump() + "\n";
+}
+
+Result<void> ApplyPart(ConversionOptions& options) {
+  options.run.finish = !options.seal.empty();
+  if (options.run.finish) {
+    std::error_code error;
+    const auto place = [&](const std::filesystem::path& path) {
+      return std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
+    };
+    if (place(options.seal) == place(options.request.out)) return {};
+    return Fail(Error(ErrorCode::kDamagedJournal, "the recorded command writes another folder")
+                    .Expected(options.seal.string())
+                    .Found(options.request.out.string())
+                    .Next("give the command itself again, without --part"));
+  }
+  if (options.part.empty()) return {};
+  TESSERA_ASSIGN(options.run.part, ParsePart(options.part));
+  if (options.request.force && !options.run.part.is_whole()) {
+    return Fail(Error(ErrorCode::kUsage, "--force would throw away the work of other parts")
+                    .Next("remove OUT, or run --force once without --part"));
+  }
+  options.run.command = RecordCommand(options.session->arguments);
+  return {};
+}
+
+// Every path that the request names, and no other.
+Result<void> ApplySandbox(const ConversionOptions& options) {
+  if (!options.sandbox) return {};
+  const Request& request = options.request;
+  SandboxPaths paths;
+  const auto read = [&](const std::filesystem::path& path) { paths.read.push_back(path); };
+  // Beside a single file or an index lies the rest of the checkpoint.
+  const auto read_checkpoint = [&](const std::filesystem::path& path) {
+    std::error_code error;
+    const bool folder = std::filesystem::is_directory(path, error);
+    read(folder ? path : std::filesystem::absolute(path).parent_path());
+  };
+  read_checkpoint(request.in);
+  if (request.module) read_checkpoint(*request.module);
+  if (request.scales_from) read_checkpoint(*request.scales_from);
+  if (request.config) read(*request.config);
+  if (request.quantize && request.quantize->calibration) read(*request.quantize->calibration);
+  if (request.gguf && request.gguf->imatrix) read(*request.gguf->imatrix);
+  if (!options.dry_run && !options.run.rehearse) paths.write = request.Outputs();
+  return EnterSandbox(paths);
 }
 
 Result<MtpMode> ParseMtp(const std::string& text) {
@@ -239,33 +367,42 @@ void AddInput(CLI::App& verb, ConversionOptions& o) {
       ->group(kMore);
 }
 
-void AddRunOptions(CLI::App& verb, ConversionOptions& o) {
-  verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
+void AddRunOptions(CLI::App& verb, Session& session, ConversionOptions& o) {
+  o.session = &session;
   verb.add_option("--threads", o.run.threads, "Computing threads; default: the cores it may use")
       ->check(CLI::Range(1, 1024));
   verb.add_option("--memory", o.memory,
                   "Budget for buffers; default: 256MiB, or more where a single weight needs it");
   verb.add_flag("--dry-run", o.dry_run, "Print the plan; write nothing");
   verb.add_flag("--rehearse", o.run.rehearse, "Do everything, discard the output");
+  verb.add_option("--part", o.part, "I/N: make one of N shares; others can be made elsewhere");
+  verb.add_option(kSealOption, o.seal)->group("");
   verb.add_flag("--sha256", o.request.sha256, "Record whole-file SHA-256 in the manifest")
       ->group(kMore);
-  verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
-                "Drop the MTP module's embedding and head where they are copies")
-      ->group(kMore);
   verb.add_flag("--no-index", o.request.no_index, "Accept several shards without an index")
+      ->group(kMore);
+  verb.add_flag("--sandbox", o.sandbox, "Let the kernel forbid all files but IN and OUT")
       ->group(kMore);
   verb.add_flag("--force", o.request.force, "Replace an OUT that tessera wrote, nothing else")
       ->group(kMore);
 }
 
-void AddConversionOptions(CLI::App& verb, ConversionOptions& o) {
+void AddShardOptions(CLI::App& verb, Session& session, ConversionOptions& o) {
+  verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
+  AddRunOptions(verb, session, o);
+  verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
+                "Drop the MTP module's embedding and head where they are copies")
+      ->group(kMore);
+}
+
+void AddConversionOptions(CLI::App& verb, Session& session, ConversionOptions& o) {
   AddInput(verb, o);
   verb.add_option("OUT", o.request.out, "Folder to write; made if it is not there")->required();
   verb.add_option("--mtp", o.mtp, "MTP module: keep, drop or only; default: keep, with --mp drop");
   verb.add_option("--mp", o.request.mp, "Cut for N model-parallel ranks of DeepSeek's demo")
       ->check(CLI::Range(1, 65536));
   verb.add_option("--names", o.names, "hf, or deepseek (with --mp, and its default)");
-  AddRunOptions(verb, o);
+  AddShardOptions(verb, session, o);
 }
 
 Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal) {
@@ -286,6 +423,8 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   if (options.dry_run && options.run.rehearse) {
     return Fail(ErrorCode::kUsage, "--dry-run and --rehearse exclude each other");
   }
+  TESSERA_TRY(ApplyPart(options));
+  TESSERA_TRY(ApplySandbox(options));
   options.run.signal = &WatchSignals();
   const Clock::time_point start = Clock::now();
   TESSERA_ASSIGN(const Plan plan,

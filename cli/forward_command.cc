@@ -1,8 +1,8 @@
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <memory>
 
+#include "cli/arithmetic_options.h"
 #include "cli/commands.h"
 #include "cli/conversion.h"
 #include "cli/progress.h"
@@ -19,17 +19,13 @@ using Clock = std::chrono::steady_clock;
 struct ForwardVerbOptions {
   std::string checkpoint, logits;
   TokenInput input;
-  std::string dtype = "f32", weights = "stored", decoder = "fast", memory = "4GiB";
+  std::optional<WeightValues> weights;
+  std::string decoder = "fast", memory = "4GiB";
   ForwardOptions run;
 };
 
 Result<void> ApplyNames(ForwardVerbOptions& options) {
-  constexpr std::pair<std::string_view, Arithmetic> kArithmetics[] = {
-      {"f32", Arithmetic::kF32}, {"bf16", Arithmetic::kBf16}, {"fp8", Arithmetic::kFp8}};
-  for (const auto& [name, arithmetic] : kArithmetics) {
-    if (options.dtype == name) options.run.arithmetic = arithmetic;
-  }
-  if (options.weights == "bf16") options.run.weights = WeightValues::kBf16;
+  options.run.weights = options.weights.value_or(WeightValues::kStored);
   if (options.decoder == "reference") options.run.decoder = Decoder::kReference;
   TESSERA_ASSIGN(options.run.memory, ParseBytes("--memory", options.memory));
   return {};
@@ -64,12 +60,6 @@ SortedJson ReportJson(const ForwardReport& report, uint64_t read_bytes, double s
   if (report.mtp_acceptance) json["mtp_acceptance"] = *report.mtp_acceptance;
   if (report.mtp_nll) json["mtp_nll"] = *report.mtp_nll;
   return json;
-}
-
-std::string Decimals(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
 }
 
 void PrintReport(const ForwardReport& report, uint64_t read_bytes, double seconds,
@@ -128,12 +118,8 @@ void AddForward(CLI::App& app, Session& session) {
       ->required();
   AddTokenInput(verb, options->input);
   verb.add_option("--logits", options->logits, "Write the logits to this safetensors file");
-  verb.add_option("--dtype", options->dtype, "f32, bf16, or fp8: quantized activations too")
-      ->check(CLI::IsMember({"f32", "bf16", "fp8"}))
-      ->capture_default_str();
-  verb.add_option("--weights", options->weights, "stored, or bf16: rounded to BF16 first")
-      ->check(CLI::IsMember({"stored", "bf16"}))
-      ->capture_default_str();
+  AddDtype(verb, options->run.arithmetic);
+  AddWeights(verb, "stored, the default, or bf16: rounded to BF16 first", options->weights);
   verb.add_option("--decoder", options->decoder, "fast, or reference: scalar, as a check")
       ->check(CLI::IsMember({"fast", "reference"}))
       ->capture_default_str();

@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/findings.h"
+#include "cli/gguf_table.h"
 #include "cli/inspect_report.h"
 
 namespace tessera::cli {
@@ -115,6 +116,9 @@ SortedJson ReportJson(const InspectReport& report) {
     json["quantization"] = QuantizationJson(report.quantization);
   }
   if (report.judged_for) json["engine"] = EngineJson(report);
+  if (report.checkpoint && report.checkpoint->gguf_metadata() != nullptr) {
+    json["metadata"] = GgufMetadataJson(*report.checkpoint->gguf_metadata());
+  }
   json["dtypes"] = SumsJson(report.by_dtype);
   json["roles"] = SumsJson(report.by_role);
   json["findings"] = FindingsJson(report.findings);
@@ -195,10 +199,15 @@ void PrintSummary(Terminal& terminal, const InspectReport& report) {
     PrintField(terminal, "coverage", std::string(CoverageName(*report.coverage)));
   }
   PrintField(terminal, "parameters", HumanCount(report.parameters));
-  PrintField(terminal, "quantization", QuantizationText(report.quantization));
+  if (checkpoint.gguf_metadata() == nullptr) {
+    PrintField(terminal, "quantization", QuantizationText(report.quantization));
+  }
   PrintField(terminal, "stored", StoredText(checkpoint));
   PrintSums(terminal, "dtype", report.by_dtype);
   PrintSums(terminal, "role", report.by_role);
+  if (checkpoint.gguf_metadata() != nullptr) {
+    PrintGgufMetadata(terminal, *checkpoint.gguf_metadata());
+  }
 }
 
 void PrintTensors(Terminal& terminal, const Checkpoint& checkpoint, const std::string& glob) {
@@ -280,7 +289,7 @@ void AddInspect(CLI::App& app, Session& session) {
       "a fatal finding gives exit code 1. tessera engines lists the engines.\n"
       "A quoted GLOB knows *, ? and [...]: --tensors 'model.layers.3.*scale_inv'.");
   auto options = std::make_shared<InspectOptions>();
-  verb.add_option("CKPT", options->checkpoint, "A folder, an index file or a .safetensors file")
+  verb.add_option("CKPT", options->checkpoint, "A folder, an index, .safetensors or .gguf file")
       ->required();
   verb.add_flag("--check", options->check, "All structural checks; list every fault");
   verb.add_option_function<std::string>(

@@ -28,7 +28,7 @@ bool IsOneOfSeveral(const fs::path& path) {
 }
 
 std::string_view RoleName(const ModelSpec& spec, const TensorRole& role) {
-  if (IsBesideCodes(role.part)) return kScales;
+  if (IsBesideCodes(role.part) && role.part != Part::kValueHeads) return kScales;
   if (role.part == Part::kBuffer) return kBuffers;
   if (spec.IsMtp(role)) return "mtp";
   switch (role.mlp) {
@@ -80,7 +80,7 @@ std::vector<uint64_t> CountParameters(const InspectReport& report,
   }
   if (!storage) return parameters;
   for (const StoredWeight& weight : storage->weights()) {
-    if (!weight.is_quantized()) continue;
+    if (!weight.is_quantized() || PartOf(weight.parts[0]->info.name()) == Part::kKeyHeads) continue;
     parameters[report.checkpoint->IndexOf(*weight.parts[0])] = weight.rows * weight.cols;
   }
   return parameters;
@@ -128,7 +128,14 @@ class Inspection {
     const std::optional<std::string>& text = report.checkpoint->config_text();
     if (!text) {
       quantization_known_ = false;
-      if (fs::is_directory(path_)) {
+      if (report.checkpoint->gguf_metadata() != nullptr) {
+        report.findings.push_back({.rule = "gguf-architecture",
+                                   .severity = Severity::kWarning,
+                                   .tensor = "",
+                                   .file = report.checkpoint->shards()[0].name,
+                                   .what = report.checkpoint->NoConfig().what(),
+                                   .remedy = "its tensors are listed as they are stored"});
+      } else if (fs::is_directory(path_)) {
         Add(Error(ErrorCode::kNoConfig, "the folder has no config.json")
                 .In(path_.string())
                 .Next("A single .safetensors file can be inspected without one."));
@@ -238,6 +245,11 @@ Result<InspectReport> InspectForEngine(const fs::path& path, const EngineProfile
     TESSERA_TRY(Exists(path));
     AddFaults(report, Checkpoint::FindFaults(path));
     return std::move(report);
+  }
+  if (report.checkpoint->gguf_metadata() != nullptr) {
+    return Fail(Error(ErrorCode::kUnsupported, "what engines load of GGUF files is not known")
+                    .In(path.string())
+                    .Expected("a checkpoint of safetensors files"));
   }
   TESSERA_ASSIGN(Verdict verdict, JudgeCheckpoint(engine, *report.checkpoint, options));
   // What tessera itself could not decode is no fault here.

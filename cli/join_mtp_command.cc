@@ -33,7 +33,7 @@ void AddJoinMtp(CLI::App& app, Session& session) {
   verb.add_option("MTP", options->module, "Checkpoint that is an MTP module alone")->required();
   verb.add_option("OUT", options->request.out, "Folder to write; made if it is not there")
       ->required();
-  AddRunOptions(verb, *options);
+  AddShardOptions(verb, session, *options);
   SetAction(verb, session, std::move(options), RunJoinMtp);
 }
 

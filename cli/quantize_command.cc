@@ -74,7 +74,7 @@ void AddQuantize(CLI::App& app, Session& session) {
       "should make it.");
   auto options = std::make_shared<QuantizeOptions>();
   options->verb = "quantize";
-  AddConversionOptions(verb, *options);
+  AddConversionOptions(verb, session, *options);
   verb.add_option("--scheme", options->scheme, "How weights are stored: see tessera schemes")
       ->required();
   verb.add_option("--for", options->engine, "Engine whose rules it must keep: see tessera engines");

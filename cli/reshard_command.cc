@@ -51,7 +51,7 @@ void AddReshard(CLI::App& app, Session& session) {
       "anew.");
   auto options = std::make_shared<ReshardOptions>();
   options->verb = "reshard";
-  AddConversionOptions(verb, *options);
+  AddConversionOptions(verb, session, *options);
   verb.add_option("--rank", options->ranks, "With --mp: write only these ranks")->delimiter(',');
   verb.add_flag("--reblock", options->request.reblock,
                 "With --mp: share or requantize FP8 blocks that ranks would cut");

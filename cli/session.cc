@@ -81,6 +81,26 @@ CLI::App& AddVerb(CLI::App& app, Session& session, const std::string& name,
   return verb;
 }
 
+Result<Outcome> RunNested(const std::vector<std::string>& arguments, Terminal& terminal) {
+  Session session;
+  session.terminal = terminal;
+  session.arguments = arguments;
+  CLI::App app("", "tessera");
+  AddCommands(app, session);
+  try {
+    // CLI11 takes them from the end.
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::ParseError& error) {
+    return Fail(
+        Error(ErrorCode::kUsage, "the recorded command is not understood").Found(error.what()));
+  }
+  session.terminal.json = terminal.json;
+  session.terminal.quiet = terminal.quiet;
+  Result<Outcome> outcome = session.action();
+  terminal = session.terminal;
+  return outcome;
+}
+
 int RunProgram(int argc, const char* const* argv, Session& session) {
   CLI::App app("Offline toolkit for the weights of DeepSeek-V3-class models", "tessera");
   app.set_help_flag("-h", "This help, on one screen");
@@ -90,6 +110,7 @@ int RunProgram(int argc, const char* const* argv, Session& session) {
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   app.get_formatter()->label("Subcommands", "Commands");
   AddCommands(app, session);
+  session.arguments.assign(argv + std::min(argc, 1), argv + argc);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "cli/terminal.h"
 #include "formats/result.h"
@@ -22,6 +23,7 @@ inline constexpr const char* kMore = "More options";
 
 struct Session {
   Terminal terminal;
+  std::vector<std::string> arguments;       // after the program's name
   std::function<Result<Outcome>()> action;  // of the verb on the command line
 };
 
@@ -38,6 +40,9 @@ void SetAction(CLI::App& verb, Session& session, const std::shared_ptr<Options>&
     session.action = [&session, options, run] { return run(*options, session.terminal); };
   });
 }
+
+// A command line without the program's name, run within another one, on its terminal.
+Result<Outcome> RunNested(const std::vector<std::string>& arguments, Terminal& terminal);
 
 // The whole program between main's precautions: parses, runs, prints; returns the exit code.
 int RunProgram(int argc, const char* const* argv, Session& session);

@@ -47,7 +47,7 @@ void AddSplitMtp(CLI::App& app, Session& session) {
   verb.add_option("--main", options->request.out, "Folder to write the main model to")->required();
   verb.add_option("--mtp", options->module, "Folder to write the module to")->required();
   verb.add_option("--for", options->engine, "Form of the module: sglang, vllm or deepseek");
-  AddRunOptions(verb, *options);
+  AddShardOptions(verb, session, *options);
   SetAction(verb, session, std::move(options), RunSplitMtp);
 }
 

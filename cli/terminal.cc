@@ -142,6 +142,12 @@ std::string Grouped(uint64_t count) {
   return text;
 }
 
+std::string Decimals(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
 std::string Plural(uint64_t count, std::string_view noun) {
   return Grouped(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
 }

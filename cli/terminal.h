@@ -65,6 +65,8 @@ class Terminal {
 std::string HumanBytes(uint64_t bytes);
 // "671.0 B", "684.5 M": counts of parameters.
 std::string HumanCount(uint64_t count);
+// "0.0178" for 4 digits
+std::string Decimals(double value, int digits);
 // "1 tensor", "46,183 tensors"
 std::string Plural(uint64_t count, std::string_view noun);
 // "vllm, sglang"

@@ -13,6 +13,8 @@ namespace tessera::cli {
 
 struct TokenInput {
   std::string tokens, text;  // paths; one of them is empty
+
+  const std::string& file() const { return tokens.empty() ? text : tokens; }
 };
 
 // Both options, of which a command line may give one.

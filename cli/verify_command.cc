@@ -1,12 +1,16 @@
 #include <memory>
 
+#include "cli/arithmetic_options.h"
 #include "cli/commands.h"
 #include "cli/comparison_output.h"
 #include "cli/conversion.h"
+#include "cli/forward_output.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
-#include "verify/comparison_page.h"
+#include "cli/token_input.h"
+#include "verify/forward_compare.h"
 #include "verify/manifest_check.h"
+#include "verify/report_page.h"
 #include "verify/tensor_compare.h"
 
 namespace tessera::cli {
@@ -14,10 +18,12 @@ namespace {
 
 struct VerifyOptions {
   std::string a, b;
-  bool tensors = false;
+  bool tensors = false, forward = false;
+  TokenInput input;
+  ForwardCompareOptions run;  // of --forward
   std::string report;
   std::vector<std::string> gates;
-  std::string memory = "256MiB";
+  std::string memory;  // empty: as much as what is asked for needs by default
   unsigned threads = 0;
 };
 
@@ -87,8 +93,18 @@ std::string ShellQuoted(const std::string& text) {
 
 // The command that makes the same report again.
 std::string CommandOf(const VerifyOptions& options) {
-  std::string command =
-      "tessera verify " + ShellQuoted(options.a) + " " + ShellQuoted(options.b) + " --tensors";
+  std::string command = "tessera verify " + ShellQuoted(options.a) + " " + ShellQuoted(options.b);
+  if (options.tensors) command += " --tensors";
+  if (options.forward) {
+    command += options.input.text.empty() ? " --forward --tokens " : " --forward --text ";
+    command += ShellQuoted(options.input.file());
+  }
+  if (options.run.run.arithmetic == Arithmetic::kBf16) command += " --dtype bf16";
+  if (options.run.run.arithmetic == Arithmetic::kFp8) command += " --dtype fp8";
+  if (options.run.weights) {
+    command +=
+        *options.run.weights == WeightValues::kBf16 ? " --weights bf16" : " --weights stored";
+  }
   for (const std::string& gate : options.gates) command += " --gate " + ShellQuoted(gate);
   return command + " --report " + ShellQuoted(options.report);
 }
@@ -100,32 +116,102 @@ Result<void> CheckReportName(const std::string& report) {
                   .Expected("a name that ends in .html"));
 }
 
-Result<void> WritePage(const VerifyOptions& options, const ComparisonReport& report) {
+Result<void> WritePage(const VerifyOptions& options, const std::string& page) {
   const std::filesystem::path path = options.report;
-  return WriteFileAtomically(path, RenderComparisonPage(report, CommandOf(options)),
-                             path.has_parent_path() ? path.parent_path() : ".");
+  return WriteFileAtomically(path, page, path.has_parent_path() ? path.parent_path() : ".");
+}
+
+Result<uint64_t> MemoryOf(const VerifyOptions& options, uint64_t by_default) {
+  return options.memory.empty() ? Result<uint64_t>(by_default)
+                                : ParseBytes("--memory", options.memory);
+}
+
+Result<ComparisonReport> RunTensors(const VerifyOptions& options, const QualityGates& gates,
+                                    const Terminal& terminal) {
+  CompareOptions compare{.threads = options.threads, .signal = &WatchSignals(), .gates = gates};
+  TESSERA_ASSIGN(compare.memory, MemoryOf(options, compare.memory));
+  WorkCounters counters;
+  const ProgressLine line(terminal, "verify", counters);
+  return CompareTensors(options.a, options.b, compare, counters);
+}
+
+Result<ForwardComparison> RunForward(const VerifyOptions& options, const QualityGates& gates,
+                                     const Terminal& terminal) {
+  ForwardCompareOptions compare = options.run;
+  compare.gates = gates;
+  compare.run.threads = options.threads;
+  compare.run.signal = &WatchSignals();
+  TESSERA_ASSIGN(compare.run.memory, MemoryOf(options, kDefaultForwardMemory));
+  WorkCounters counters;
+  TESSERA_ASSIGN(const auto comparer,
+                 ForwardComparer::Open(options.a, options.b, compare, counters));
+  TESSERA_ASSIGN(const auto tokens,
+                 ReadTokens(options.input, options.a, comparer->spec().vocab_size));
+  const ProgressLine line(terminal, "verify", counters);
+  return comparer->Run(tokens);
+}
+
+// Both kinds of comparison in one object: what was not asked for is null.
+SortedJson ReportJson(const ComparisonReport* tensors, const ForwardComparison* forward) {
+  SortedJson json = {{"exact", nullptr},
+                     {"within", nullptr},
+                     {"failed", nullptr},
+                     {"unmatched_a", nullptr},
+                     {"unmatched_b", nullptr},
+                     {"worst", SortedJson::array()},
+                     {"gates", SortedJson::array()}};
+  std::string verdict;
+  const auto add = [&](SortedJson part) {
+    verdict += (verdict.empty() ? "" : "; ") + part["verdict"].get<std::string>();
+    for (SortedJson& gate : part["gates"]) json["gates"].push_back(gate);
+    part["gates"] = json["gates"];
+    json.update(part);
+  };
+  if (tensors != nullptr) add(ComparisonJson(*tensors));
+  if (forward != nullptr) add(ForwardJson(*forward));
+  json["verdict"] = verdict;
+  return json;
 }
 
 Result<Outcome> RunComparison(const VerifyOptions& options, Terminal& terminal) {
-  CompareOptions compare{.threads = options.threads, .signal = &WatchSignals()};
   TESSERA_TRY(CheckReportName(options.report));
-  TESSERA_ASSIGN(compare.memory, ParseBytes("--memory", options.memory));
-  TESSERA_ASSIGN(compare.gates, QualityGates::WithOverrides(options.gates));
-  WorkCounters counters;
-  Result<ComparisonReport> report = [&] {
-    const ProgressLine line(terminal, "verify", counters);
-    return CompareTensors(options.a, options.b, compare, counters);
-  }();
-  if (!report) return Fail(std::move(report).error());
-  if (!options.report.empty()) TESSERA_TRY(WritePage(options, *report));
-  PrintComparison(*report, terminal);
-  return report->passes() ? Outcome::kDone : Outcome::kNegative;
+  TESSERA_ASSIGN(const QualityGates gates, QualityGates::WithOverrides(options.gates));
+  std::optional<ComparisonReport> tensors;
+  std::optional<ForwardComparison> forward;
+  if (options.forward) {
+    TESSERA_ASSIGN(forward, RunForward(options, gates, terminal));
+  }
+  if (options.tensors) {
+    TESSERA_ASSIGN(tensors, RunTensors(options, gates, terminal));
+  }
+  const ComparisonReport* const of_tensors = tensors ? &*tensors : nullptr;
+  const ForwardComparison* const of_forward = forward ? &*forward : nullptr;
+  if (!options.report.empty()) {
+    TESSERA_TRY(WritePage(options, RenderReportPage(of_tensors, of_forward, CommandOf(options))));
+  }
+  if (terminal.json) {
+    terminal.PrintJson(ReportJson(of_tensors, of_forward));
+  } else {
+    if (tensors) PrintComparison(*tensors, terminal);
+    if (forward) PrintForward(*forward, terminal);
+  }
+  const bool passes = (!tensors || tensors->passes()) && (!forward || forward->passes());
+  return passes ? Outcome::kDone : Outcome::kNegative;
 }
 
-Result<Outcome> RunVerify(const VerifyOptions& options, Terminal& terminal) {
-  if (!options.b.empty()) return RunComparison(options, terminal);
-  if (options.tensors || !options.report.empty() || !options.gates.empty()) {
-    return Fail(Error(ErrorCode::kUsage, "--tensors, --gate and --report compare two checkpoints")
+Result<Outcome> RunVerify(const VerifyOptions& typed, Terminal& terminal) {
+  VerifyOptions options = typed;
+  if (options.forward == options.input.file().empty()) {
+    return Fail(Error(ErrorCode::kUsage, "--forward runs both models over one text")
+                    .Expected("tessera verify A B --forward --tokens FILE, or --text FILE"));
+  }
+  if (!options.b.empty()) {
+    options.tensors = options.tensors || !options.forward;
+    return RunComparison(options, terminal);
+  }
+  if (options.tensors || options.forward || !options.report.empty() || !options.gates.empty()) {
+    return Fail(Error(ErrorCode::kUsage,
+                      "--tensors, --forward, --gate and --report compare two checkpoints")
                     .Expected("tessera verify A B")
                     .Next("tessera verify OUT alone re-hashes OUT against its manifest"));
   }
@@ -139,19 +225,28 @@ void AddVerify(CLI::App& app, Session& session) {
       app, session, "verify", "Re-hash an output, or compare two checkpoints",
       "With A alone: reads every byte of it once and compares it with its manifest.\n"
       "With B: every tensor of A against B, whatever names, shards, ranks and types they are\n"
-      "stored in: exact, or as far off as its storage explains. Exit code 1 when anything is not\n"
-      "as it should be, with the tensors and files that are not.");
+      "stored in: exact, or as far off as its storage explains. With --forward: what both models\n"
+      "say of a text, layer by layer and token by token. Exit code 1 when anything is not as it\n"
+      "should be, with the tensors and files that are not.");
   auto options = std::make_shared<VerifyOptions>();
   verb.add_option("A", options->a, "A folder that tessera wrote; with B, any checkpoint")
       ->required();
   verb.add_option("B", options->b, "The checkpoint to compare with A");
   verb.add_flag("--tensors", options->tensors, "Compare tensor by tensor; the default with B");
+  CLI::Option* forward =
+      verb.add_flag("--forward", options->forward, "Run both models over a text and compare them");
+  AddTokenInput(verb, options->input);
+  AddDtype(verb, options->run.run.arithmetic).needs(forward);
+  AddWeights(verb, "stored, or bf16: A's rounded to BF16 first; by default if B is plain BF16",
+             options->run.weights)
+      .needs(forward);
   verb.add_option("--report", options->report, "Write the comparison as one HTML file");
   verb.add_option("--gate", options->gates, "Another limit, NAME=VALUE; may be repeated")
       ->allow_extra_args(false);
   verb.add_option("--threads", options->threads, "Threads; default: all cores")
       ->check(CLI::Range(1, 1024));
-  verb.add_option("--memory", options->memory, "With B: budget for buffers")->capture_default_str();
+  verb.add_option("--memory", options->memory,
+                  "With B: budget for buffers; default 256MiB, with --forward 4GiB");
   SetAction(verb, session, std::move(options), RunVerify);
 }
 

@@ -14,6 +14,9 @@ if(TESSERA_SANITIZE)
   target_link_options(tessera_flags INTERFACE -fsanitize=${TESSERA_SANITIZE})
 else()
   target_compile_options(tessera_flags INTERFACE $<$<CONFIG:Release>:-fstack-protector-strong>)
+  # Distributions may define a lower level themselves.
+  target_compile_options(tessera_flags INTERFACE
+    $<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=3>)
   target_compile_definitions(tessera_flags INTERFACE
     $<$<CONFIG:Release>:_GLIBCXX_ASSERTIONS>)
   target_link_options(tessera_flags INTERFACE -Wl,-z,relro,-z,now)

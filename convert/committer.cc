@@ -109,9 +109,10 @@ Result<void> Committer::Commit(const std::vector<Written>& batch) {
     }
   }
   for (const uint32_t file : touched) {
-    if (left_[file] == 0) TESSERA_TRY(files_.Publish(file));
+    if (left_[file] == 0 && !files_.comes_last(file)) TESSERA_TRY(files_.Publish(file));
   }
-  return {};
+  const bool all = std::ranges::all_of(left_, [](uint64_t tiles) { return tiles == 0; });
+  return all && files_.comes_last(0) ? files_.Publish(0) : Result<void>();
 }
 
 }  // namespace tessera

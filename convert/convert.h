@@ -22,6 +22,8 @@ struct Outcome {
   // Weights that are worse than their scheme should make them, and how much.
   std::vector<std::pair<std::string, TensorQuality>> below;
   bool already_done = false;  // OUT held the finished result of the same plan
+  // This part is done, and these are not: the last of them seals the output.
+  std::vector<uint32_t> parts_left;
 };
 
 // Runs `plan`, made from `request`. With options.rehearse nothing is written anywhere. On success

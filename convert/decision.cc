@@ -81,6 +81,11 @@ Result<void> Decider::CheckRequest() const {
                       "this checkpoint is an MTP module alone: without it nothing would be left")
                     .In(dir));
   }
+  if (request_->keeps_storage() && source_->checkpoint->gguf_metadata() != nullptr) {
+    return Fail(Error(ErrorCode::kUnsupported, "safetensors cannot hold weights as GGUF files do")
+                    .In(source_->checkpoint->config_path().string())
+                    .Next("cast them: --to bf16"));
+  }
   const QuantMethod method = source_->quant.method;
   if (request_->mp != 0 && request_->keeps_storage() && method != QuantMethod::kNone &&
       method != QuantMethod::kFp8Block) {
@@ -147,9 +152,10 @@ Result<Decision> Decider::Decide(const StoredWeight& weight) {
   }
   const Dtype target = TargetDtype(request_->to);
   // F32 stays F32: whoever stored a router bias or a norm wide meant it.
-  if (info.dtype() == target || info.dtype() == Dtype::kF32) return decision;
-  decision.by = IsPlainFloat(info.dtype()) ? Action::kCast : Action::kDequantized;
-  decision.to = &PlainScheme(target, request_->saturate);
+  const bool stays_wide = weight.is_plain() && info.dtype() == Dtype::kF32;
+  if ((info.dtype() == target || stays_wide) && weight.parts.size() == 1) return decision;
+  decision.by = weight.is_plain() ? Action::kCast : Action::kDequantized;
+  decision.to = &PlainScheme(stays_wide ? Dtype::kF32 : target, request_->saturate);
   return decision;
 }
 

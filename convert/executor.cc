@@ -15,6 +15,7 @@
 #include "convert/worker_pool.h"
 #include "quant/contradiction.h"
 #include "quant/repack.h"
+#include "quant/scheme_ggml.h"
 
 namespace tessera {
 namespace {
@@ -46,7 +47,13 @@ class FirstFailure {
 class Executor {
  public:
   Executor(const Plan& plan, const RunOptions& options, OutputFolders* out, WorkCounters& counters)
-      : plan_(plan), options_(options), out_(out), counters_(counters) {
+      : plan_(plan),
+        options_(options),
+        out_(out),
+        counters_(counters),
+        share_(out != nullptr && out->alone() ? StepRange{0, plan.steps.size()}
+                                              : StepsOf(plan, options.part)),
+        next_step_(share_.begin) {
     result_.digests.resize(plan.digests);
     stats_.resize(plan.tiles);
     done_.assign(plan.tiles, false);
@@ -111,43 +118,114 @@ class Executor {
     free_.Push(&slot);
   }
 
-  // Takes over what the journal records, as far as the files are still there.
+  // Takes over what the journals record, as far as the files are still there.
   Result<void> Resume() {
-    using State = OutputFiles::State;
     output_.emplace(plan_, *out_, kOpenOutputs);
-    std::vector<State> state;
-    for (uint32_t file = 0; file < plan_.files.size(); ++file) state.push_back(output_->Look(file));
-    std::vector<uint64_t> left(plan_.files.size(), 0);
-    for (const Step& step : plan_.steps) {
-      for (const Destination& d : step.destinations) left[FileOf(d)] += d.tiles;
-    }
-    for (const TileRecord& record : out_->journal().TakeRecords()) {
-      if (record.tile >= plan_.tiles || done_[record.tile]) continue;
-      const Step& step = StepOf(record.tile);
-      size_t shares = 0;
-      bool there = true;
-      ForDestinations(step, record.tile - step.first_tile, [&](const Destination& d) {
-        ++shares;
-        there = there && state[FileOf(d)] != State::kAbsent;
-      });
-      if (!there || record.digests.size() != shares) continue;
-      done_[record.tile] = true;
-      ForDestinations(step, record.tile - step.first_tile,
-                      [&](const Destination& d) { --left[FileOf(d)]; });
-      Keep(step, record);
-    }
+    // Before the journals are read: a file that another part publishes between has its records.
     for (uint32_t file = 0; file < plan_.files.size(); ++file) {
-      const bool whole = left[file] == 0;
-      if (whole && state[file] == State::kPublished) continue;
-      TESSERA_TRY(whole ? output_->Publish(file) : output_->Withdraw(file));
+      state_.push_back(output_->Look(file));
     }
+    TESSERA_TRY(TakeRecords());
+    std::vector<FileWork> work(plan_.files.size());
+    for (const Step& step : plan_.steps) {
+      const bool ours = Shares(static_cast<size_t>(&step - plan_.steps.data()));
+      for (const Destination& d : step.destinations) {
+        for (uint64_t tile = d.first_tile; tile < d.first_tile + d.tiles; ++tile) {
+          work[FileOf(d)].Add(done_[step.first_tile + tile], ours);
+        }
+      }
+    }
+    TESSERA_ASSIGN(std::vector<uint64_t> left, PublishFound(work));
     CountResumedSteps();
     committer_.emplace(out_->journal(), *output_, std::move(left));
     return {};
   }
 
+  // Tiles of one file that are not done, in all and in this run's share of the plan; and whether
+  // it has any tiles in that share or in others.
+  struct FileWork {
+    uint64_t left = 0, left_here = 0;
+    bool here = false, elsewhere = false;
+
+    void Add(bool done, bool ours) {
+      left += done ? 0 : 1;
+      left_here += !done && ours ? 1 : 0;
+      (ours ? here : elsewhere) = true;
+    }
+  };
+
+  // Brings every file that former runs left to where it belongs. Of each, how many tiles are to be
+  // made before this run publishes it; one that other parts work on too is left to the sealing.
+  Result<std::vector<uint64_t>> PublishFound(const std::vector<FileWork>& work) {
+    std::vector<uint64_t> left(work.size());
+    const bool all = std::ranges::all_of(work, [](const FileWork& w) { return w.left == 0; });
+    // Backwards: the first one may have to come last.
+    for (auto file = static_cast<uint32_t>(work.size()); file-- > 0;) {
+      const FileWork& w = work[file];
+      const bool last = output_->comes_last(file);
+      const bool publishes = out_->alone() || (w.here && !w.elsewhere && !last);
+      const bool published = state_[file] == OutputFiles::State::kPublished;
+      const bool whole = w.left == 0 && (all || !last);
+      if (whole && publishes && !published) TESSERA_TRY(output_->Publish(file));
+      if (!whole && (w.left_here != 0 || out_->alone())) TESSERA_TRY(output_->Withdraw(file));
+      left[file] = publishes ? w.left_here : UINT64_MAX;
+    }
+    return left;
+  }
+
+  Result<void> TakeRecords() {
+    TESSERA_ASSIGN(const OutputFolders::Records records, out_->ReadRecords());
+    std::vector<TileRecord> good;
+    bool lost = false;
+    const auto take = [&](const std::vector<TileRecord>& from) -> size_t {
+      const size_t before = good.size();
+      for (const TileRecord& record : from) {
+        if (record.tile >= plan_.tiles || !Holds(record)) continue;
+        good.push_back(record);
+        if (done_[record.tile]) continue;
+        done_[record.tile] = true;
+        Keep(StepOf(record.tile), record);
+      }
+      return from.size() - (good.size() - before);
+    };
+    lost = take(records.own) != 0;
+    const size_t of_own = good.size();
+    if (take(records.others) != 0) {
+      if (!out_->alone()) {
+        return Fail(Error(ErrorCode::kDamagedJournal,
+                          "a file that another part has written to is gone, or not what it was")
+                        .In(out_->dir(0).path().string())
+                        .Next("finish it by the same command without --part"));
+      }
+      lost = true;
+    }
+    if (!lost) return {};
+    // A record of what is lost must not come true again once its file is back.
+    return out_->Keep(std::span(good).first(out_->alone() ? good.size() : of_own));
+  }
+
+  // Whether the files that a record speaks of are still there.
+  bool Holds(const TileRecord& record) {
+    const Step& step = StepOf(record.tile);
+    size_t shares = 0;
+    bool there = true;
+    ForDestinations(step, record.tile - step.first_tile, [&](const Destination& d) {
+      ++shares;
+      OutputFiles::State& state = state_[FileOf(d)];
+      // Another part may just have made it.
+      if (state == OutputFiles::State::kAbsent) state = output_->Look(FileOf(d));
+      there = there && state != OutputFiles::State::kAbsent;
+    });
+    return there && record.digests.size() == shares;
+  }
+
+  bool Shares(size_t step) const { return step >= share_.begin && step < share_.end; }
+  std::span<const Step> Share() const {
+    return std::span(plan_.steps).subspan(share_.begin, share_.end - share_.begin);
+  }
+
   void CountResumedSteps() {
-    for (const Step& step : plan_.steps) {
+    for (const Step& step : Share()) {
       const auto begin = done_.begin() + static_cast<ptrdiff_t>(step.first_tile);
       const auto end = begin + static_cast<ptrdiff_t>(step.tiles());
       if (begin != end && std::find(begin, end, false) == end) ++result_.resumed_steps;
@@ -164,7 +242,7 @@ class Executor {
 
   void CountProgress() {
     uint64_t total = 0, resumed = 0;
-    for (const Step& step : plan_.steps) {
+    for (const Step& step : Share()) {
       for (uint64_t tile = 0; tile < step.tiles(); ++tile) {
         const RowRange rows = step.TileRows(tile);
         const TileShape shape = ShapeOfTile(step, rows);
@@ -244,7 +322,7 @@ class Executor {
 
   bool NextTile(Slot& slot, Result<void>& enlarged) {
     const std::scoped_lock lock(next_mutex_);
-    for (; next_step_ < plan_.steps.size(); ++next_step_, next_tile_ = 0) {
+    for (; next_step_ < share_.end; ++next_step_, next_tile_ = 0) {
       const Step& step = plan_.steps[next_step_];
       for (; next_tile_ < step.tiles(); ++next_tile_) {
         if (done_[step.first_tile + next_tile_]) continue;
@@ -275,6 +353,21 @@ class Executor {
     for (const auto& [part, ref] : step.given) {
       TESSERA_TRY(read(ref, shape.writes[part], slot.writes[part]));
     }
+    return ReadImportance(slot);
+  }
+
+  Result<void> ReadImportance(Slot& slot) const {
+    slot.importance.clear();
+    for (const ImportanceRef& ref : slot.step->importance) {
+      std::vector<float>& columns = slot.importance.emplace_back();
+      if (ref.entry == nullptr) continue;
+      columns.resize(ref.count * ref.columns);
+      for (uint64_t i = 0; i < ref.count; ++i) {
+        TESSERA_TRY(
+            plan_.importance->Read(*ref.entry, ref.first + i, ref.matrices,
+                                   std::span(columns).subspan(i * ref.columns, ref.columns)));
+      }
+    }
     return {};
   }
 
@@ -288,8 +381,14 @@ class Executor {
                dynamic_cast<const IntScheme&>(*step.to), slot.writes, step.rows, step.cols,
                slot.rows, slot.record.stats);
       } else {
-        Transcode(*step.from, source, *step.to, slot.writes, step.rows, step.cols, slot.rows,
-                  slot.record.stats);
+        std::unique_ptr<Scheme> weighed;
+        if (!slot.importance.empty()) {
+          const std::vector<std::span<const float>> importance(slot.importance.begin(),
+                                                               slot.importance.end());
+          weighed = dynamic_cast<const GgmlScheme&>(*step.to).Weighed(importance);
+        }
+        Transcode(*step.from, source, weighed ? *weighed : *step.to, slot.writes, step.rows,
+                  step.cols, slot.rows, slot.record.stats);
       }
       TESSERA_TRY(Judge(slot));
     }
@@ -328,6 +427,14 @@ class Executor {
               .Of(SourceName(*slot.step))
               .Found(found(stats.lossy_scales))
               .Next("quantize it anew, which rounds"));
+    }
+    if (stats.infinite_scales != 0) {
+      return Fail(Error(ErrorCode::kOverflowsF16, "values too large for a type with F16 scales")
+                      .Of(SourceName(*slot.step))
+                      .Expected("finite scales")
+                      .Found(found(stats.infinite_scales))
+                      .Next("give it a plain type: --tensor-type NAME=BF16 (and --force, since "
+                            "this output is begun)"));
     }
     if (stats.f16_overflows != 0 && !plan_.saturate) {
       return Fail(Error(ErrorCode::kOverflowsF16, "values beyond F16's range")
@@ -407,6 +514,7 @@ class Executor {
   const RunOptions& options_;
   OutputFolders* const out_;
   WorkCounters& counters_;
+  const StepRange share_;
   Execution result_;
   std::vector<bool> done_;         // by tile; read-only once the stages run
   std::vector<ValueStats> stats_;  // by tile
@@ -417,11 +525,12 @@ class Executor {
   Channel<Slot*, Order::kNewestFirst> free_;  // the slot last used is the one still in cache
   Channel<Slot*> computed_;
   std::mutex next_mutex_, keep_mutex_;
-  size_t next_step_ = 0;
+  size_t next_step_;
   uint64_t next_tile_ = 0;
   std::atomic<uint64_t> read_bytes_ = 0, written_bytes_ = 0;
   FirstFailure failure_;
   std::optional<OutputFiles> output_;
+  std::vector<OutputFiles::State> state_;  // by file, as Resume found it
   std::optional<Committer> committer_;
 };
 

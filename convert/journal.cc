@@ -8,7 +8,7 @@
 namespace tessera {
 namespace {
 
-constexpr std::string_view kMagic = "tessera-journal 2";
+constexpr std::string_view kMagic = "tessera-journal 3";
 constexpr size_t kDigestBytes = sizeof(Digest);
 constexpr size_t kCheckBytes = 8;
 constexpr size_t kFixedBytes = sizeof(uint64_t) + sizeof(ValueStats);  // tile and its facts
@@ -107,45 +107,60 @@ std::unexpected<Error> Mismatch(const JournalHead& ours, const JournalHead& thei
                         "work away"));
 }
 
-}  // namespace
+// What a journal's file holds. Without a first line it is new, since nothing durable can depend on
+// it.
+struct Contents {
+  bool begun = false;
+  uint64_t bytes = 0;  // of records that are whole
+  std::vector<TileRecord> records;
+};
 
-Result<Journal> Journal::Open(const std::filesystem::path& path, const JournalHead& head) {
-  std::error_code ignored;
-  const bool exists = std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
-  TESSERA_ASSIGN(File file, exists ? File::OpenWrite(path) : File::Create(path));
+Result<Contents> ReadContents(const File& file, const JournalHead& head) {
   TESSERA_ASSIGN(const FileIdentity identity, file.Identity());
   if (identity.size > kMaxJournalBytes) {
     return Fail(Error(ErrorCode::kDamagedJournal, "the journal is too large to be one")
-                    .In(path.string())
+                    .In(file.path().string())
                     .Found(std::to_string(identity.size) + " bytes")
                     .Next("add --force to throw the unfinished run away"));
   }
   std::string text(identity.size, '\0');
   TESSERA_TRY(file.ReadAt(0, std::as_writable_bytes(std::span(text))));
 
+  Contents contents;
   const size_t line_end = text.find('\n');
-  const std::optional<JournalHead> old =
-      line_end == std::string::npos ? std::nullopt
-                                    : ParseHead(std::string_view(text).substr(0, line_end));
-  if (old && *old != head) return Mismatch(head, *old, path);
-  if (!old && line_end != std::string::npos) {
+  if (line_end == std::string::npos) return contents;
+  const std::optional<JournalHead> found = ParseHead(std::string_view(text).substr(0, line_end));
+  if (!found) {
     return Fail(
         Error(ErrorCode::kDamagedJournal, "the journal of the unfinished run cannot be read")
-            .In(path.string())
+            .In(file.path().string())
             .Expected(std::string(kMagic) + " ...")
             .Found(text.substr(0, std::min<size_t>(line_end, 40)))
             .Next("finish it with the version that began it, or add --force to throw its work "
                   "away"));
   }
+  if (*found != head) return Mismatch(head, *found, file.path());
+  contents.begun = true;
+  contents.bytes = ReadRecords(std::string_view(text).substr(line_end + 1), contents.records);
+  return contents;
+}
+
+}  // namespace
+
+Result<Journal> Journal::Open(const std::filesystem::path& path, const JournalHead& head) {
+  std::error_code ignored;
+  const bool exists = std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+  TESSERA_ASSIGN(File file, exists ? File::OpenWrite(path) : File::Create(path));
+  TESSERA_ASSIGN(const Contents contents, ReadContents(file, head));
   Journal journal(std::move(file));
   const std::string line = HeadLine(head);
-  journal.head_end_ = journal.end_ = line.size();
-  if (old)
-    journal.end_ += ReadRecords(std::string_view(text).substr(line.size()), journal.records_);
-  if (::ftruncate(journal.file_.descriptor(), static_cast<off_t>(old ? journal.end_ : 0)) != 0) {
+  journal.head_end_ = line.size();
+  journal.end_ = line.size() + contents.bytes;
+  const auto keep = static_cast<off_t>(contents.begun ? journal.end_ : 0);
+  if (::ftruncate(journal.file_.descriptor(), keep) != 0) {
     return Fail(SystemError(ErrorCode::kWriteFailed, "truncating", path, errno));
   }
-  if (!old) {
+  if (!contents.begun) {
     TESSERA_TRY(journal.file_.WriteAt(0, std::as_bytes(std::span(line))));
     TESSERA_TRY(journal.file_.Sync());
     TESSERA_TRY(SyncDirectory(path.parent_path()));
@@ -153,8 +168,14 @@ Result<Journal> Journal::Open(const std::filesystem::path& path, const JournalHe
   return journal;
 }
 
+Result<std::vector<TileRecord>> Journal::Read(const std::filesystem::path& path,
+                                              const JournalHead& head) {
+  TESSERA_ASSIGN(const File file, File::OpenRead(path));
+  TESSERA_ASSIGN(Contents contents, ReadContents(file, head));
+  return std::move(contents.records);
+}
+
 Result<void> Journal::Forget() {
-  records_.clear();
   end_ = head_end_;
   if (::ftruncate(file_.descriptor(), static_cast<off_t>(end_)) != 0) {
     return Fail(SystemError(ErrorCode::kWriteFailed, "truncating", file_.path(), errno));

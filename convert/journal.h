@@ -40,8 +40,9 @@ class Journal {
   // on it.
   static Result<Journal> Open(const std::filesystem::path& path, const JournalHead& head);
 
-  // What former runs recorded.
-  std::vector<TileRecord> TakeRecords() { return std::move(records_); }
+  // What is recorded there; another run may be appending to it.
+  static Result<std::vector<TileRecord>> Read(const std::filesystem::path& path,
+                                              const JournalHead& head);
 
   // As if nothing had been done: what it recorded is no longer there.
   Result<void> Forget();
@@ -54,7 +55,6 @@ class Journal {
 
   File file_;
   uint64_t head_end_ = 0, end_ = 0;
-  std::vector<TileRecord> records_;
 };
 
 }  // namespace tessera

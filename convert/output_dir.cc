@@ -1,22 +1,18 @@
 #include "convert/output_dir.h"
 
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <sstream>
 
 #include "formats/json.h"
 #include "formats/manifest.h"
+#include "formats/shard_name.h"
 
 namespace tessera {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Names for part 1 of 1: splitting a run over machines will add others beside it.
-constexpr std::string_view kPart = "part-1-of-1";
+constexpr std::string_view kGgufEnding = ".gguf";
 constexpr uint64_t kMaxNamesBytes = uint64_t{256} << 20;
 
 // Everything below `dir` that is no folder, relative to it. Folders hold nothing of anybody's.
@@ -38,7 +34,7 @@ Result<std::vector<std::string>> ListTree(const fs::path& dir) {
 }
 
 std::vector<std::string> NamesIn(const Manifest& manifest) {
-  std::vector<std::string> names = {std::string(kManifestName)};
+  std::vector<std::string> names;
   for (const ManifestFile& file : manifest.files) names.push_back(file.name);
   for (const ManifestSideFile& file : manifest.side_files) names.push_back(file.name);
   return names;
@@ -87,10 +83,15 @@ Digest InputState(const Plan& plan) {
 
 }  // namespace
 
-OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder)
+OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder, const RunPart& part)
     : out_(out.filename().empty() ? out.parent_path() : out),  // "OUT/"
+      part_(part),
+      file_(plan.folders[folder].file),
+      staging_name_(plan.folders[folder].staging_name()),
+      manifest_name_(plan.folders[folder].manifest_name()),
       index_name_(plan.folders[folder].index_name) {
-  final_names_ = {"config.json", std::string(kManifestName)};
+  final_names_ = {manifest_name_};
+  if (!plan.folders[folder].config.empty()) final_names_.push_back("config.json");
   if (!index_name_.empty()) final_names_.push_back(index_name_);
   for (const PlanText& text : plan.folders[folder].texts) final_names_.push_back(text.name);
   for (const PlanFile& file : plan.files) {
@@ -99,6 +100,40 @@ OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder)
   const std::vector<std::string>& side_files = plan.folders[folder].side_files;
   final_names_.insert(final_names_.end(), side_files.begin(), side_files.end());
   std::ranges::sort(final_names_);
+}
+
+Result<std::vector<std::string>> OutputDir::ListPresent() const {
+  if (file_.empty()) return ListTree(out_);
+  std::vector<std::string> names;
+  std::error_code error;
+  for (auto it = fs::directory_iterator(out_, error); !error && it != fs::end(it);
+       it.increment(error)) {
+    std::string name = it->path().filename().string();
+    if (name == manifest_name_ || IsShare(name)) names.push_back(std::move(name));
+  }
+  if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "listing", out_, error.value()));
+  std::ranges::sort(names);
+  return names;
+}
+
+// Of an output of one file: whether a file of this name is that one, or one it may be split into.
+bool OutputDir::IsShare(const std::string& name) const {
+  if (name == file_) return true;
+  const std::optional<ShardName> split = ParseShardName(name, kGgufEnding);
+  return split && split->prefix + std::string(kGgufEnding) == file_;
+}
+
+// What is there last, and must go first.
+bool OutputDir::MarksWhole(const std::string& name) const {
+  if (name == manifest_name_ || name.ends_with(".index.json")) return true;
+  if (file_.empty()) return false;
+  const std::optional<ShardName> split = ParseShardName(name, kGgufEnding);
+  return !split || split->number == 1;
+}
+
+Error OutputDir::Conflict(ErrorCode code, const std::string& what) const {
+  if (file_.empty()) return Error(code, "the output folder holds " + what).In(out_.string());
+  return Error(code, "the output's name is taken by " + what).In((out_ / file_).string());
 }
 
 bool OutputDir::has_staging() const {
@@ -117,30 +152,29 @@ Result<void> OutputDir::Claim() {
     TESSERA_TRY(SyncDirectory(out_));
     TESSERA_TRY(SyncDirectory(fs::absolute(out_).parent_path()));
   }
-  return Lock();
+  TESSERA_ASSIGN(lock_, OutputLock::Take(staging(), part_));
+  return {};
 }
 
 void OutputDir::Release() {
   std::error_code error;
-  if (lock_) {
-    lock_.reset();
-    fs::remove(staging() / (std::string(kPart) + ".lock"), error);
-  }
+  journal_.reset();
+  if (lock_) lock_->Release();
+  lock_.reset();
   fs::remove(staging(), error);  // unless work is staged there
   if (made_) fs::remove(out_, error);
 }
 
 // Leaves nothing in OUT but what the plan ends in.
 Result<void> OutputDir::Begin(const Plan& plan, OutputDir* first) {
-  const fs::path journal = staging() / (std::string(kPart) + ".journal");
-  JournalHead head{
-      .plan = plan.hash, .inputs = InputState(plan), .request = Describe(plan.request)};
+  const fs::path journal = staging() / journal_name();
+  head_ = {.plan = plan.hash, .inputs = InputState(plan), .request = Describe(plan.request)};
   // Two runs of one plan must not share this folder when their journals lie elsewhere.
   if (first != nullptr) {
-    head.request += " journal=" + QuoteJson(fs::canonical(first->out_).string());
+    head_.request += " journal=" + QuoteJson(fs::canonical(first->out_).string());
   }
   // --force on an unfinished run of the very same plan goes on with it.
-  if (replace_ && (sealed_ || !Journal::Open(journal, head))) {
+  if (replace_ && (sealed_ || !Journal::Open(journal, head_))) {
     // First on record that all of it is ours: a kill in the middle must not make the rest look
     // foreign.
     std::vector<std::string> all = ours_;
@@ -151,11 +185,11 @@ Result<void> OutputDir::Begin(const Plan& plan, OutputDir* first) {
   }
   std::error_code error;
   if (first != nullptr && !fs::exists(journal, error)) TESSERA_TRY(first->journal().Forget());
-  TESSERA_ASSIGN(journal_, Journal::Open(journal, head));
+  TESSERA_ASSIGN(journal_, Journal::Open(journal, head_));
   // What an abandoned run left and this one does not replace.
   TESSERA_TRY(Remove([&](const std::string& name) {
     return !std::ranges::binary_search(final_names_, name) ||
-           (sealed_ && (name == kManifestName || name == index_name_));
+           (sealed_ && (name == manifest_name_ || name == index_name_));
   }));
   return WriteNames(final_names_);
 }
@@ -166,35 +200,37 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
   ours_.clear();
   present_.clear();
   std::error_code error;
-  const fs::file_status status = fs::symlink_status(out_, error);
+  // Where others have files too, the folder is theirs to place.
+  const fs::file_status status =
+      file_.empty() ? fs::symlink_status(out_, error) : fs::status(out_, error);
   if (!fs::exists(status)) return {};
   if (!fs::is_directory(status)) {
     return Fail(
         Error(ErrorCode::kOutputConflict, "the output must be a folder, not a file or a link")
             .In(out_.string()));
   }
-  TESSERA_ASSIGN(present_, ListTree(out_));
+  TESSERA_ASSIGN(present_, ListPresent());
   const bool unfinished = has_staging();
-  sealed_ = std::ranges::binary_search(present_, std::string(kManifestName));
+  sealed_ = std::ranges::binary_search(present_, manifest_name_);
   bool same_plan = false;
   if (sealed_) {
-    TESSERA_ASSIGN(const Manifest manifest, ReadManifest(out_));
+    TESSERA_ASSIGN(const Manifest manifest, ReadManifest(manifest_path()));
     ours_ = NamesIn(manifest);
+    ours_.push_back(manifest_name_);
     same_plan = manifest.plan == plan.hash;
     finished_ = same_plan && !force && SizesHold(out_, manifest);
     if (!same_plan && !force) {
       return Fail(
-          Error(ErrorCode::kPlanMismatch, "the output folder holds the result of another plan")
-              .In(out_.string())
+          Conflict(ErrorCode::kPlanMismatch, "the result of another plan")
               .Expected(Describe(plan.request) + " (plan " + ToHex(plan.hash) + "): this command")
               .Found(Describe(manifest.request) + " (plan " + ToHex(manifest.plan) +
                      "): the finished run")
-              .Next("give another folder, or --force to replace it"));
+              .Next(file_.empty() ? "give another folder, or --force to replace it"
+                                  : "give another name, or --force to replace it"));
     }
   }
-  const fs::path names_file = staging() / (std::string(kPart) + ".names");
-  if (unfinished && fs::exists(names_file, error)) {
-    TESSERA_ASSIGN(const std::string text, ReadWholeFile(names_file, kMaxNamesBytes));
+  for (const std::string& names_file : StagedFiles(".names")) {
+    TESSERA_ASSIGN(const std::string text, ReadWholeFile(staging() / names_file, kMaxNamesBytes));
     std::istringstream entries(text);
     for (std::string name; std::getline(entries, name, '\0');) {
       if (StaysInside(name)) ours_.push_back(name);
@@ -204,11 +240,9 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
   std::vector<std::string> foreign;
   std::ranges::set_difference(present_, ours_, std::back_inserter(foreign));
   if (!foreign.empty()) {
-    return Fail(
-        Error(ErrorCode::kForeignFile, "the output folder holds files that tessera did not write")
-            .In(out_.string())
-            .Found(Some(foreign))
-            .Next("give an empty or new folder"));
+    return Fail(Conflict(ErrorCode::kForeignFile, "files that tessera did not write")
+                    .Found(Some(foreign))
+                    .Next(file_.empty() ? "give an empty or new folder" : "give another name"));
   }
   replace_ = force && (sealed_ || unfinished);
   if (sealed_ && same_plan && !finished_ && !force && !unfinished) {
@@ -220,59 +254,54 @@ Result<void> OutputDir::Inspect(const Plan& plan, bool force) {
   return {};
 }
 
-Result<void> OutputDir::Lock() {
-  const fs::path path = staging() / (std::string(kPart) + ".lock");
-  std::error_code error;
-  const bool exists = fs::exists(fs::symlink_status(path, error));
-  Result<File> file = exists ? File::OpenWrite(path) : File::Create(path);
-  const auto held = [&](const std::string& by) {
-    return Fail(Error(ErrorCode::kOutputLocked, "another run is writing this output")
-                    .In(out_.string())
-                    .Found(by)
-                    .Next("wait for it to end, or give another folder"));
-  };
-  if (!file) {
-    // Created or removed by another run between our look and our open; anything else is an error.
-    if (exists != fs::exists(fs::symlink_status(path, error))) {
-      return held("its lock file appeared or went just now");
-    }
-    return Fail(std::move(file).error());
-  }
-  char holder[32] = {};
-  if (::flock(file->descriptor(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) {
-      return Fail(SystemError(ErrorCode::kWriteFailed, "locking", path, errno));
-    }
-    const ssize_t got = ::pread(file->descriptor(), holder, sizeof holder - 1, 0);
-    return held(got > 0 ? "process " + std::string(holder) : "a process just starting");
-  }
-  // A run that ended meanwhile removed the file we locked: the lock would guard nothing.
-  struct stat opened, named;
-  if (::fstat(file->descriptor(), &opened) != 0 || ::stat(path.c_str(), &named) != 0 ||
-      opened.st_ino != named.st_ino) {
-    return held("its lock file went just now");
-  }
-  TESSERA_TRY(file->Allocate(0));
-  const std::string pid = std::to_string(::getpid());
-  TESSERA_TRY(file->WriteAt(0, std::as_bytes(std::span(pid))));
-  lock_ = *std::move(file);
-  return {};
-}
-
 Result<void> OutputDir::WriteNames(const std::vector<std::string>& names) const {
   std::string text;
   for (const std::string& name : names) text += name + '\0';
-  return WriteFileAtomically(staging() / (std::string(kPart) + ".names"), text, staging());
+  return WriteFileAtomically(staging() / (part_.Name() + ".names"), text, staging());
 }
+
+std::vector<std::string> OutputDir::StagedFiles(std::string_view ending) const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(staging(), error)) {
+    if (entry.path().extension() == ending) names.push_back(entry.path().filename());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+std::vector<std::string> OutputDir::JournalNames() const { return StagedFiles(".journal"); }
+
+bool OutputDir::has_journal(const std::string& name) const {
+  std::error_code error;
+  return fs::exists(staging() / name, error);
+}
+
+Result<std::vector<TileRecord>> OutputDir::ReadJournal(const std::string& name) const {
+  return Journal::Read(staging() / name, head_);
+}
+
+Result<void> OutputDir::RemoveOtherJournals() {
+  std::error_code error;
+  for (const std::string& name : JournalNames()) {
+    if (name == journal_name()) continue;
+    fs::remove(staging() / name, error);
+    if (error) {
+      return Fail(
+          SystemError(ErrorCode::kWriteFailed, "removing", staging() / name, error.value()));
+    }
+  }
+  return SyncDirectory(staging());
+}
+
+Result<bool> OutputDir::HoldAlone(const StopCheck& check) { return lock_->HoldAlone(check); }
 
 // Removes what is in OUT and chosen; Inspect has made sure that all of it is ours. First goes what
 // says that the checkpoint is whole, last the folders that have become empty.
 Result<void> OutputDir::Remove(const std::function<bool(const std::string&)>& chosen) {
   std::vector<std::string> names;
   std::ranges::copy_if(present_, std::back_inserter(names), chosen);
-  std::ranges::partition(names, [](const std::string& name) {
-    return name == kManifestName || name.ends_with(".index.json");
-  });
+  std::ranges::partition(names, [&](const std::string& name) { return MarksWhole(name); });
   std::error_code error;
   for (const std::string& name : names) {
     fs::remove(out_ / name, error);
@@ -307,12 +336,12 @@ Result<void> OutputDir::Close() {
   journal_.reset();
   TESSERA_TRY(ClearStaging());
   std::error_code error;
-  for (const char* ending : {".names", ".lock"}) {
-    if (ending == std::string_view(".lock")) lock_.reset();
-    fs::remove(staging() / (std::string(kPart) + ending), error);
+  for (const std::string& name : StagedFiles(".names")) {
+    fs::remove(staging() / name, error);
     if (error)
       return Fail(SystemError(ErrorCode::kWriteFailed, "removing", staging(), error.value()));
   }
+  lock_->Release();
   // Not empty, or gone: another run has come, whose folder it is now.
   fs::remove(staging(), error);
   return SyncDirectory(out_);

@@ -24,7 +24,11 @@ Result<File> OutputFiles::Open(uint32_t file) {
   const fs::path path = StagedPath(file);
   std::error_code error;
   const bool exists = fs::exists(fs::symlink_status(path, error));
-  TESSERA_ASSIGN(File opened, exists ? File::OpenWrite(path) : File::Create(path));
+  Result<File> made = exists ? File::OpenWrite(path) : File::Create(path);
+  // Another part made it just now.
+  if (!made && !exists && fs::exists(path, error)) made = File::OpenWrite(path);
+  if (!made) return made;
+  File opened = *std::move(made);
   if (!prepared_[file]) {
     const PlanFile& planned = plan_.files[file];
     TESSERA_TRY(opened.Allocate(planned.bytes));

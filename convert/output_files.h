@@ -21,6 +21,9 @@ class OutputFiles {
   // written.
   Result<std::shared_ptr<const File>> Get(uint32_t file);
 
+  // Whether all others are published before this one.
+  bool comes_last(uint32_t file) const { return plan_.first_file_last && file == 0; }
+
   // The file's bytes are all written: checks the size, syncs, renames, syncs the folder.
   Result<void> Publish(uint32_t file);
 

@@ -1,6 +1,7 @@
 #include "convert/output_folders.h"
 
 #include <algorithm>
+#include <charconv>
 #include <ranges>
 
 #include "convert/preflight.h"
@@ -8,12 +9,13 @@
 namespace tessera {
 
 Result<OutputFolders> OutputFolders::Open(std::span<const std::filesystem::path> outs,
-                                          const Plan& plan, bool force) {
+                                          const Plan& plan, const RunOptions& options, bool force) {
   TESSERA_CHECK(outs.size() == plan.folders.size());
   TESSERA_TRY(CheckApart(outs, plan));
   OutputFolders out;
+  out.alone_ = options.part.is_whole();
   for (uint32_t folder = 0; folder < outs.size(); ++folder) {
-    out.dirs_.emplace_back(outs[folder], plan, folder);
+    out.dirs_.emplace_back(outs[folder], plan, folder, options.part);
   }
   TESSERA_TRY(out.Inspect(plan, force));
   // With a staging folder still there a run died at its very last act, which is ours now.
@@ -23,14 +25,24 @@ Result<OutputFolders> OutputFolders::Open(std::span<const std::filesystem::path>
   // Once more, now that nobody else can change them.
   TESSERA_TRY(out.Inspect(plan, force));
   if (out.finished()) {
-    TESSERA_TRY(out.Close());
+    // Parts that share the folders have found the same, and the last of them tidies up.
+    if (out.alone_) TESSERA_TRY(out.Close());
+    out.Release();
     return out;
   }
-  for (OutputDir& dir : out.dirs_) {
-    OutputDir* const first = &dir == &out.dirs_.front() ? nullptr : &out.dirs_.front();
+  TESSERA_TRY(out.Begin(plan, options));
+  return out;
+}
+
+Result<void> OutputFolders::Begin(const Plan& plan, const RunOptions& options) {
+  for (OutputDir& dir : dirs_) {
+    OutputDir* const first = &dir == &dirs_.front() ? nullptr : &dirs_.front();
     TESSERA_TRY(dir.Begin(plan, first));
   }
-  return out;
+  if (alone_) return {};
+  const std::filesystem::path& staging = dirs_[0].staging();
+  return WriteFileAtomically(staging / (options.part.Name() + ".command"), options.command,
+                             staging);
 }
 
 bool OutputFolders::finished() const { return std::ranges::all_of(dirs_, &OutputDir::finished); }
@@ -49,6 +61,66 @@ Result<void> OutputFolders::Claim() {
     return claimed;
   }
   return {};
+}
+
+Result<OutputFolders::Records> OutputFolders::ReadRecords() const {
+  Records records;
+  for (const std::string& name : dirs_[0].JournalNames()) {
+    // Where another folder has lost its counterpart, that folder's files are lost too.
+    const bool there =
+        std::ranges::all_of(dirs_, [&](const OutputDir& dir) { return dir.has_journal(name); });
+    if (!there) continue;
+    TESSERA_ASSIGN(std::vector<TileRecord> read, dirs_[0].ReadJournal(name));
+    auto& into = name == dirs_[0].journal_name() ? records.own : records.others;
+    into.insert(into.end(), std::make_move_iterator(read.begin()),
+                std::make_move_iterator(read.end()));
+  }
+  return records;
+}
+
+Result<std::vector<bool>> OutputFolders::RecordedTiles(const Plan& plan) const {
+  std::vector<bool> recorded(plan.tiles, false);
+  TESSERA_ASSIGN(const Records records, ReadRecords());
+  for (const auto* list : {&records.own, &records.others}) {
+    for (const TileRecord& record : *list) {
+      if (record.tile < plan.tiles) recorded[record.tile] = true;
+    }
+  }
+  return recorded;
+}
+
+uint32_t OutputFolders::CountParts() const {
+  uint32_t count = 1;
+  for (const std::string& name : dirs_[0].JournalNames()) {
+    const size_t of = name.rfind("-of-");
+    uint32_t n = 0;
+    if (of == std::string::npos) continue;
+    std::from_chars(name.data() + of + 4, name.data() + name.size(), n);
+    count = std::max(count, n);
+  }
+  return count;
+}
+
+Result<void> OutputFolders::Keep(std::span<const TileRecord> records) {
+  TESSERA_TRY(journal().Forget());
+  TESSERA_TRY(journal().Append(records));
+  return alone_ ? dirs_[0].RemoveOtherJournals() : Result<void>();
+}
+
+Result<bool> OutputFolders::HoldAlone(const Plan& plan, const StopCheck& check) {
+  for (OutputDir& dir : dirs_) {
+    TESSERA_ASSIGN(const bool guarded, dir.HoldAlone(check));
+    if (!guarded) return false;
+  }
+  alone_ = true;
+  TESSERA_TRY(Inspect(plan, false));
+  if (!finished()) return true;
+  TESSERA_TRY(Close());
+  return false;
+}
+
+void OutputFolders::Release() {
+  for (OutputDir& dir : dirs_) dir.Release();
 }
 
 Result<void> OutputFolders::Close() {

@@ -59,6 +59,16 @@ std::vector<uint32_t> AssignBySize(std::span<const UnplacedTensor> tensors, uint
   return file;
 }
 
+// What a GGUF file held becomes shards of the same numbers.
+std::string ShardFileName(const std::string& source) {
+  constexpr std::string_view kGgufEnding = ".gguf";
+  if (!source.ends_with(kGgufEnding)) return source;
+  std::optional<ShardName> split = ParseShardName(source, kGgufEnding);
+  if (!split) return "model.safetensors";
+  split->prefix = "model";
+  return ToString(*split);
+}
+
 std::vector<std::string> NamesFromSource(std::span<const Shard> shards,
                                          const std::vector<uint32_t>& homes) {
   // Each prefix is a series of its own, numbered 1 to N.
@@ -72,7 +82,7 @@ std::vector<std::string> NamesFromSource(std::span<const Shard> shards,
   for (size_t i = 0; i < homes.size(); ++i) {
     std::optional<ShardName>& name = parsed[i];
     if (!name || name->count == total[name->prefix]) {
-      names.push_back(shards[homes[i]].name);
+      names.push_back(ShardFileName(shards[homes[i]].name));
       continue;
     }
     name->number = ++next[name->prefix];

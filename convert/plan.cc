@@ -1,5 +1,7 @@
 #include "convert/plan.h"
 
+#include <numeric>
+
 #include "formats/version.h"
 
 namespace tessera {
@@ -16,6 +18,10 @@ ByteRange BytesOfPart(const Step& step, size_t part, RowRange rows) {
 }
 
 }  // namespace
+
+std::string PlanFolder::manifest_name() const {
+  return file.empty() ? std::string(kManifestName) : ManifestNameOf(file);
+}
 
 uint64_t Step::TilesBefore(uint64_t row) const {
   uint64_t tiles = 0;
@@ -59,8 +65,38 @@ std::optional<ByteRange> PlaceInDestination(const Step& step, const Destination&
   // In whole rows of the part, which need not be rows of the weight (a row of scales covers 128).
   const uint64_t origin = BytesOfPart(step, d.part, d.rows).begin / d.row_bytes;
   const ByteRange& bytes = shape.writes[d.part];
-  const auto narrow = [&](uint64_t at) { return (at / d.row_bytes - origin) * d.columns.size(); };
+  const auto narrow = [&](uint64_t at) {
+    return d.base + (at / d.row_bytes - origin) * d.columns.size();
+  };
   return ByteRange{narrow(bytes.begin), narrow(bytes.end)};
+}
+
+uint64_t TileRowsOf(const Step& step) {
+  if (!step.is_copy() && (step.from->is_whole() || step.to->is_whole())) {
+    return std::max<uint64_t>(1, step.rows);
+  }
+  const uint64_t quantum =
+      step.is_copy() ? 1 : std::lcm(step.from->row_quantum(), step.to->row_quantum());
+  const TileShape probe = ShapeOfTile(step, {0, std::min(step.rows, quantum)});
+  uint64_t bytes = 0;
+  for (const ByteRange& range : probe.reads) bytes += range.size();
+  for (const ByteRange& range : probe.writes) bytes += range.size();
+  return std::max<uint64_t>(1, kTileBytes / std::max<uint64_t>(1, bytes)) * quantum;
+}
+
+void Tally(Plan& plan) {
+  for (Step& step : plan.steps) {
+    step.first_tile = plan.tiles;
+    plan.tiles += step.tiles();
+    for (Destination& d : step.destinations) {
+      d.first_tile = step.TilesBefore(d.rows.begin);
+      d.tiles = d.constant ? 1 : step.TilesBefore(d.rows.end) - d.first_tile;
+      d.first_digest = plan.digests;
+      plan.digests += d.tiles;
+    }
+  }
+  for (const PlanTensor& tensor : plan.tensors) plan.payload_bytes += tensor.info.bytes();
+  for (const PlanFile& file : plan.files) plan.file_bytes += file.bytes;
 }
 
 namespace {
@@ -89,7 +125,7 @@ void HashStep(Xxh3Stream& hash, const Step& step) {
   hash.Update(step.destinations.size());
   for (const Destination& d : step.destinations) {
     for (const uint64_t n : {uint64_t{d.tensor}, uint64_t{d.part}, d.rows.begin, d.rows.end,
-                             d.columns.begin, d.columns.end}) {
+                             d.columns.begin, d.columns.end, d.base}) {
       hash.Update(n);
     }
   }
@@ -118,6 +154,7 @@ Digest HashPlan(const Plan& plan) {
   }
   for (const Step& step : plan.steps) HashStep(hash, step);
   for (const PlanFolder& folder : plan.folders) {
+    HashText(hash, folder.file);
     HashText(hash, folder.config);
     HashText(hash, folder.index_name);
     for (const PlanText& text : folder.texts) {

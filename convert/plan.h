@@ -12,6 +12,7 @@
 #include "formats/checkpoint.h"
 #include "formats/hash.h"
 #include "formats/manifest.h"
+#include "quant/imatrix.h"
 #include "quant/storage.h"
 
 namespace tessera {
@@ -33,7 +34,10 @@ struct PlanText {
 
 // One output folder: what it holds beside its shards, and what it says of the source.
 struct PlanFolder {
-  std::string config;                   // config.json
+  // Empty: the folder is the output. Else the output is this file, and those it is split into, in a
+  // folder that is others' too.
+  std::string file;
+  std::string config;                   // config.json; empty: none
   std::vector<PlanText> texts;          // other files that describe the weights
   std::string index_name;               // "model.safetensors.index.json"; empty: no index
   bool index_total = true;              // the index has a total_size
@@ -41,6 +45,9 @@ struct PlanFolder {
   // Every source tensor once; what went to another folder is dropped by rule "split".
   Ledger ledger;
   std::vector<DropRule> rules;
+
+  std::string staging_name() const { return file + ".partial"; }
+  std::string manifest_name() const;
 };
 
 struct PlanTensor {
@@ -55,8 +62,8 @@ struct SourceRef {
   uint32_t tensor = 0;      // index into its tensors()
 };
 
-// A rectangle of part `part` fills the plan tensor `tensor`: rows `rows` of the weight, and of each
-// of the part's rows the bytes `columns`.
+// A rectangle of part `part` fills the plan tensor `tensor`, or its share of it: rows `rows` of the
+// weight, and of each of the part's rows the bytes `columns`.
 struct Destination {
   uint32_t tensor;
   uint32_t part;
@@ -67,8 +74,17 @@ struct Destination {
   uint64_t tiles;         // how many fill it
   uint64_t first_digest;  // where their digests begin in a run's digest table
   bool constant = false;  // of a constant part: filled by the step's first tile alone
+  uint64_t base = 0;      // where in the tensor its share begins: experts lie one after the other
 
   bool is_whole_rows() const { return columns.size() == row_bytes; }
+};
+
+// Columns' importance for the encoding of one part: that of `count` matrices from `first` on, of
+// the `matrices` that the tensor consists of.
+struct ImportanceRef {
+  const Importance* entry = nullptr;  // null: nothing was measured
+  uint64_t first = 0, count = 1, matrices = 1;
+  uint64_t columns = 0;
 };
 
 // One logical weight: read rows, decode, encode, write to every destination. A step without schemes
@@ -83,6 +99,7 @@ struct Step {
   // Parts of `to` that come from elsewhere instead of being computed (scales handed over), as
   // {part, source}.
   std::vector<std::pair<uint32_t, SourceRef>> given;
+  std::vector<ImportanceRef> importance;  // by part of `to`, a GgmlScheme; empty: none is used
   std::vector<Destination> destinations;
   // Disjoint and rising. Tiles do not cross their borders, and every destination's rows are some of
   // them in a row, so that a tile belongs to a destination as a whole or not at all.
@@ -109,9 +126,11 @@ struct Plan {
   uint32_t inputs = 1;  // the first ones are converted, others only lend their scales
   std::vector<std::shared_ptr<const StorageMap>> storage;  // of each source; owns decoding schemes
   std::vector<std::shared_ptr<const Scheme>> schemes;      // encoding ones
+  std::shared_ptr<const ImportanceMatrix> importance;      // that steps refer to
 
   std::vector<PlanFolder> folders;  // [0] keeps the journal and is sealed last
   std::vector<PlanFile> files;      // by folder, then name
+  bool first_file_last = false;     // its final name says that all files are there
   std::vector<PlanTensor> tensors;  // by file, then offset
   std::vector<Step> steps;          // by source shard and offset: reading is sequential
   uint64_t tiles = 0, digests = 0;
@@ -144,6 +163,12 @@ TileShape ShapeOfTile(const Step& step, RowRange rows);
 // if none of it does. `shape` is the tile's.
 std::optional<ByteRange> PlaceInDestination(const Step& step, const Destination& destination,
                                             RowRange rows, const TileShape& shape);
+
+// About kTileBytes, in multiples of what the schemes need.
+uint64_t TileRowsOf(const Step& step);
+
+// Numbers the tiles and digests of the steps, and sums up what files and tensors weigh.
+void Tally(Plan& plan);
 
 Digest HashPlan(const Plan& plan);
 

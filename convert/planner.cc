@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
 #include "convert/config_edit.h"
 #include "convert/decision.h"
+#include "convert/gguf_planner.h"
 #include "convert/ledger.h"
 #include "convert/mtp_duplicates.h"
 #include "convert/mtp_join.h"
@@ -299,17 +299,7 @@ class Planner {
     } else {
       step.bands = {{0, step.rows}};
     }
-    if (!step.is_copy() && (step.from->is_whole() || step.to->is_whole())) {
-      step.tile_rows = std::max<uint64_t>(1, step.rows);
-      return;
-    }
-    const uint64_t quantum =
-        step.is_copy() ? 1 : std::lcm(step.from->row_quantum(), step.to->row_quantum());
-    const TileShape probe = ShapeOfTile(step, {0, std::min(step.rows, quantum)});
-    uint64_t bytes = 0;
-    for (const ByteRange& range : probe.reads) bytes += range.size();
-    for (const ByteRange& range : probe.writes) bytes += range.size();
-    step.tile_rows = std::max<uint64_t>(1, kTileBytes / std::max<uint64_t>(1, bytes)) * quantum;
+    step.tile_rows = TileRowsOf(step);
   }
 
   // Which of `size` rows or columns a rank gets. Copied scales follow the blocks of their weight,
@@ -402,19 +392,8 @@ class Planner {
   }
 
   void Count() {
-    for (Step& step : plan_.steps) {
-      step.first_tile = plan_.tiles;
-      plan_.tiles += step.tiles();
-      for (Destination& d : step.destinations) {
-        d.first_tile = step.TilesBefore(d.rows.begin);
-        d.tiles = d.constant ? 1 : step.TilesBefore(d.rows.end) - d.first_tile;
-        d.first_digest = plan_.digests;
-        plan_.digests += d.tiles;
-      }
-    }
+    Tally(plan_);
     for (const std::vector<Fate>& fates : fates_) CountFates(fates, plan_);
-    for (const PlanTensor& tensor : plan_.tensors) plan_.payload_bytes += tensor.info.bytes();
-    for (const PlanFile& file : plan_.files) plan_.file_bytes += file.bytes;
     plan_.saturate = request_.saturate;
     if (request_.quantize) plan_.quality_allowance = Allowance(*request_.quantize);
   }
@@ -566,6 +545,7 @@ class Planner {
 }  // namespace
 
 Result<Plan> MakePlan(const Request& request, const StopCheck& check) {
+  if (request.gguf) return MakeGgufPlan(request);
   return Planner(request, check).Run();
 }
 

@@ -22,17 +22,28 @@ bool Contains(const fs::path& outer, const fs::path& inner) {
   return end == outer.end();
 }
 
+uint64_t BlocksOf(const fs::path& path) {
+  struct stat st;
+  const bool is_file = ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
+  return is_file ? static_cast<uint64_t>(st.st_blocks) : 0;
+}
+
 uint64_t AllocatedIn(const fs::path& dir) {
   uint64_t blocks = 0;
   std::error_code error;
   for (auto it = fs::recursive_directory_iterator(dir, error); !error && it != fs::end(it);
        it.increment(error)) {
-    struct stat st;
-    if (::lstat(it->path().c_str(), &st) == 0 && S_ISREG(st.st_mode)) {
-      blocks += static_cast<uint64_t>(st.st_blocks);
-    }
+    blocks += BlocksOf(it->path());
   }
   return blocks * 512;
+}
+
+// What an unfinished run, or one that is to be replaced, holds of this output.
+uint64_t AllocatedFor(const fs::path& out, uint32_t folder, const Plan& plan) {
+  if (plan.folders[folder].file.empty()) return AllocatedIn(out);
+  uint64_t bytes = AllocatedIn(out / plan.folders[folder].staging_name());
+  for (const PlanFile& file : plan.files) bytes += BlocksOf(out / file.name) * 512;
+  return bytes;
 }
 
 fs::path NearestExisting(fs::path path) {
@@ -69,7 +80,9 @@ Result<void> CheckSourceApart(const fs::path& out, const Checkpoint& source) {
   if (error) {
     return Fail(SystemError(ErrorCode::kReadFailed, "resolving", source.dir(), error.value()));
   }
-  if (Contains(in, out) || Contains(out, in)) return Overlap(in, out);
+  // GGUF files do not fill a folder: others, and outputs, may lie beside them.
+  const bool fills_folder = source.gguf_metadata() == nullptr;
+  if ((fills_folder && Contains(in, out)) || Contains(out, in)) return Overlap(in, out);
   // A folder of links has its files elsewhere.
   std::vector<std::string> names(source.side_files().begin(), source.side_files().end());
   names.push_back("config.json");
@@ -125,12 +138,15 @@ Result<void> CheckFileSizes(const Plan& plan) {
 
 Result<void> CheckApart(std::span<const fs::path> outs, const Plan& plan) {
   std::vector<fs::path> resolved;
-  for (const fs::path& out : outs) {
+  for (uint32_t folder = 0; folder < outs.size(); ++folder) {
+    const fs::path& out = outs[folder];
     std::error_code error;
     // Absolute first: a relative path that is not there yet would stay relative.
     fs::path path = fs::weakly_canonical(fs::absolute(out, error), error);
     if (error) return Fail(SystemError(ErrorCode::kWriteFailed, "resolving", out, error.value()));
     if (path.filename().empty()) path = path.parent_path();  // "OUT/"
+    path /= plan.folders[folder].file;
+    if (path.filename().empty()) path = path.parent_path();
     resolved.push_back(std::move(path));
     for (const auto& source : plan.sources) {
       TESSERA_TRY(CheckSourceApart(resolved.back(), *source));
@@ -153,7 +169,7 @@ Result<void> CheckSpace(std::span<const fs::path> outs, const Plan& plan) {
     auto volume = std::ranges::find(volumes, found.device, &Volume::device);
     if (volume == volumes.end()) volume = volumes.insert(volumes.end(), found);
     const uint64_t bytes = BytesOf(folder, plan);
-    volume->needed += bytes - std::min(bytes, AllocatedIn(outs[folder]));
+    volume->needed += bytes - std::min(bytes, AllocatedFor(outs[folder], folder, plan));
   }
   for (const Volume& volume : volumes) {
     if (volume.needed <= volume.available) continue;

@@ -60,6 +60,7 @@ std::string_view Name(ModuleFor engine) {
 
 std::vector<std::filesystem::path> Request::Outputs() const {
   std::vector<std::filesystem::path> outputs = {out};
+  if (gguf) outputs = {out.has_parent_path() ? out.parent_path() : "."};
   if (split) outputs.push_back(*split);
   return outputs;
 }

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "convert/engines/engine.h"
+#include "convert/gguf_types.h"
+#include "convert/run_part.h"
 #include "formats/model_spec.h"
 #include "formats/result.h"
 #include "quant/int_format.h"
@@ -38,6 +40,14 @@ struct QuantizeRequest {
   std::optional<std::filesystem::path> calibration;
 };
 
+struct GgufRequest {
+  const GgufMix* mix = nullptr;
+  std::vector<GgufTypeRule> rules;  // the first that matches a tensor counts
+  std::optional<std::filesystem::path> imatrix;
+  bool tokenizer = true;
+  std::string name;  // general.name; empty: none
+};
+
 // Whose loader a split-off MTP module is for; kAny: a checkpoint like any other.
 enum class ModuleFor : uint8_t { kAny, kSglang, kVllm, kDeepSeek };
 std::string_view Name(ModuleFor engine);  // "any", "sglang", "vllm", "deepseek"
@@ -51,6 +61,7 @@ struct Request {
   std::optional<std::filesystem::path> scales_from;  // with kFp8: a block-FP8 checkpoint's scales
   bool saturate = false;                             // with kF16
   std::optional<QuantizeRequest> quantize;           // then `to` is kStored
+  std::optional<GgufRequest> gguf;                   // likewise; then `out` is a file
   MtpMode mtp = MtpMode::kKeep;
   std::optional<std::filesystem::path> split;  // the MTP module goes here, the rest to `out`
   ModuleFor split_for = ModuleFor::kAny;
@@ -65,7 +76,7 @@ struct Request {
   bool force = false;           // replace an output that tessera wrote
 
   // Whether weights stay stored as they are, and with them what says how.
-  bool keeps_storage() const { return to == CastTo::kStored && !quantize; }
+  bool keeps_storage() const { return to == CastTo::kStored && !quantize && !gguf; }
   // The folders to write, as Plan::folders.
   std::vector<std::filesystem::path> Outputs() const;
 };
@@ -75,6 +86,10 @@ struct RunOptions {
   unsigned threads = 0;   // 0: the cores this process may use
   uint64_t memory = 0;    // for buffers; 0: 256 MiB, or more where a single weight needs it
   bool rehearse = false;  // do everything, discard the output
+  RunPart part;           // this run's share, where several work on one output
+  bool finish = false;    // only seal what parts have made; kUnfinished if they have not
+  // What a part was called with, from which `finish` can make the plan again; opaque here.
+  std::string command;
   const std::atomic<int>* signal = nullptr;  // non-zero: stop soon, keeping what is done
 
   bool Stopped() const { return signal != nullptr && *signal != 0; }

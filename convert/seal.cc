@@ -61,37 +61,64 @@ Result<std::string> Sha256Of(const fs::path& path, const StopCheck& check) {
   return hash.FinishHex();
 }
 
+// A step's share of one tensor.
+struct Share {
+  const Step* step;
+  const Destination* destination;
+};
+
+// Of each tensor, the shares that it consists of, in the order in which they lie in it.
+std::vector<std::vector<Share>> SharesByTensor(const Plan& plan) {
+  std::vector<std::vector<Share>> shares(plan.tensors.size());
+  for (const Step& step : plan.steps) {
+    for (const Destination& d : step.destinations) shares[d.tensor].push_back({&step, &d});
+  }
+  for (std::vector<Share>& of : shares) {
+    std::ranges::sort(of, {}, [](const Share& share) { return share.destination->base; });
+  }
+  return shares;
+}
+
+ManifestTensor DescribeTensor(const Plan& plan, const PlanTensor& planned,
+                              const std::vector<Share>& shares, const Execution& execution) {
+  ManifestTensor t;
+  t.name = planned.info.name();
+  t.file = plan.files[planned.file].name;
+  t.dtype = planned.info.dtype();
+  t.shape = planned.info.shape();
+  t.by = planned.by;
+  std::vector<Digest> digests;
+  for (const auto& [step, d] : shares) {
+    if (d->tiles != 0 && t.tile_bytes == 0) {
+      const RowRange first = step->TileRows(d->first_tile);
+      t.tile_bytes = PlaceInDestination(*step, *d, first, ShapeOfTile(*step, first))->size();
+    }
+    const auto tiles = std::span(execution.digests).subspan(d->first_digest, d->tiles);
+    digests.insert(digests.end(), tiles.begin(), tiles.end());
+    for (const SourceRef& ref : step->sources) {
+      t.from.push_back(plan.sources[ref.checkpoint]->tensors()[ref.tensor].info.name());
+    }
+    const ValueStats& stats = execution.stats[static_cast<size_t>(step - plan.steps.data())];
+    t.nan_codes += stats.nan_codes;
+    if (stats.quality.weights != 0 && d->part == 0) {
+      t.quality = Judge(stats.quality, plan.quality_allowance);
+    }
+  }
+  t.digest = Combine(digests);
+  return t;
+}
+
 std::vector<ManifestTensor> DescribeTensors(const Plan& plan, uint32_t folder,
                                             const Execution& execution) {
   std::vector<ManifestTensor> tensors;
-  for (const Step& step : plan.steps) {
-    for (const Destination& d : step.destinations) {
-      const PlanTensor& planned = plan.tensors[d.tensor];
-      if (plan.files[planned.file].folder != folder) continue;
-      ManifestTensor& t = tensors.emplace_back();
-      t.name = planned.info.name();
-      t.file = plan.files[planned.file].name;
-      t.dtype = planned.info.dtype();
-      t.shape = planned.info.shape();
-      if (d.tiles != 0) {
-        const RowRange first = step.TileRows(d.first_tile);
-        t.tile_bytes = PlaceInDestination(step, d, first, ShapeOfTile(step, first))->size();
-      }
-      t.digest = Combine(std::span(execution.digests).subspan(d.first_digest, d.tiles));
-      for (const SourceRef& ref : step.sources) {
-        t.from.push_back(plan.sources[ref.checkpoint]->tensors()[ref.tensor].info.name());
-      }
-      t.by = planned.by;
-      const ValueStats& stats = execution.stats[static_cast<size_t>(&step - plan.steps.data())];
-      t.nan_codes = stats.nan_codes;
-      if (stats.quality.weights != 0 && d.part == 0) {
-        t.quality = Judge(stats.quality, plan.quality_allowance);
-      }
-    }
+  const std::vector<std::vector<Share>> shares = SharesByTensor(plan);
+  for (size_t i = 0; i < plan.tensors.size(); ++i) {
+    if (plan.files[plan.tensors[i].file].folder != folder) continue;
+    tensors.push_back(DescribeTensor(plan, plan.tensors[i], shares[i], execution));
   }
   std::ranges::sort(tensors, {}, [&](const ManifestTensor& t) {
     // Rank files share their tensors' names.
-    const bool ranks = plan.folders[folder].index_name.empty();
+    const bool ranks = plan.folders[folder].index_name.empty() && plan.folders[folder].file.empty();
     return std::tuple(ranks ? std::string_view(t.file) : std::string_view(),
                       std::string_view(t.name));
   });
@@ -156,7 +183,7 @@ Result<void> SealFolder(const Plan& plan, uint32_t index, const Execution& execu
     manifest.side_files.push_back({name, text.size(), Xxh3(text)});
     return WriteFileAtomically(dir.path() / name, text, dir.staging());
   };
-  TESSERA_TRY(write("config.json", folder.config));
+  if (!folder.config.empty()) TESSERA_TRY(write("config.json", folder.config));
   for (const PlanText& text : folder.texts) TESSERA_TRY(write(text.name, text.text));
   if (!folder.index_name.empty()) {
     TESSERA_TRY(write(folder.index_name, RenderIndex(plan, index)));
@@ -172,7 +199,7 @@ Result<void> SealFolder(const Plan& plan, uint32_t index, const Execution& execu
   manifest.ledger = folder.ledger;
   manifest.rules = folder.rules;
   manifest.tensors = DescribeTensors(plan, index, execution);
-  return WriteFileAtomically(dir.path() / kManifestName, RenderManifest(manifest), dir.staging());
+  return WriteFileAtomically(dir.manifest_path(), RenderManifest(manifest), dir.staging());
 }
 
 }  // namespace

@@ -77,10 +77,11 @@ struct Slot {
   const Step* step = nullptr;
   uint64_t tile = 0;  // within the step
   RowRange rows;
-  std::vector<std::span<std::byte>> reads;   // by source part
-  std::vector<std::span<std::byte>> writes;  // by part; of a copy, the same bytes as reads
-  std::byte* spare = nullptr;                // what the buffer has left: room for column slices
-  std::vector<Output> outputs;               // by destination that has a share in this tile
+  std::vector<std::span<std::byte>> reads;     // by source part
+  std::vector<std::span<std::byte>> writes;    // by part; of a copy, the same bytes as reads
+  std::vector<std::vector<float>> importance;  // by part, if the step weighs columns
+  std::byte* spare = nullptr;                  // what the buffer has left: room for column slices
+  std::vector<Output> outputs;                 // by destination that has a share in this tile
   TileRecord record;
   bool good = false;  // computed, and fit to be written
 

@@ -9,8 +9,8 @@
 
 namespace tessera {
 
-// Name and contents of generation_config.json, tokenizer.json (byte-level BPE of some 300 tokens, in
-// the shape of DeepSeek-V3's), tokenizer_config.json and LICENSE.
+// Name and contents of generation_config.json, tokenizer.json (byte-level BPE of some 300 tokens,
+// in the shape of DeepSeek-V3's), tokenizer_config.json and LICENSE.
 std::vector<std::pair<std::string, std::string>> SynthSideFiles(const Json& config);
 
 }  // namespace tessera

@@ -74,6 +74,15 @@ const std::optional<std::string>& Checkpoint::config_text() const {
   return state_->survey.config_text;
 }
 const fs::path& Checkpoint::config_path() const { return state_->survey.config_path; }
+Error Checkpoint::NoConfig() const {
+  if (state_->survey.no_config) return *state_->survey.no_config;
+  return Error(ErrorCode::kNoConfig, "there is no config.json beside the weights")
+      .In(dir().string())
+      .Next("without it the model is unknown: get config.json from where the weights came from");
+}
+const GgufMetadata* Checkpoint::gguf_metadata() const {
+  return state_->survey.gguf ? &*state_->survey.gguf : nullptr;
+}
 uint32_t Checkpoint::ranks() const { return state_->survey.joins.ranks; }
 std::span<const Finding> Checkpoint::findings() const { return state_->survey.findings; }
 Digest Checkpoint::fingerprint() const { return state_->survey.fingerprint; }

@@ -12,6 +12,7 @@
 
 #include "formats/file.h"
 #include "formats/finding.h"
+#include "formats/gguf.h"
 #include "formats/hash.h"
 #include "formats/result.h"
 #include "formats/tensor.h"
@@ -47,11 +48,14 @@ struct CheckpointOptions {
 // shard or hash; shards by name.
 //
 // A folder of model{r}-mp{N}.safetensors is presented as the model that was cut: whole tensors
-// under Hugging Face names, put together on reading, and a Hugging Face config_text().
+// under Hugging Face names, put together on reading, and a Hugging Face config_text(). So are GGUF
+// files of llama.cpp's deepseek2: each expert is a tensor, and config_text() says what their
+// metadata say.
 class Checkpoint {
  public:
-  // `path` is a folder, an index file (*.index.json), or a single .safetensors file. Fails on the
-  // first fault in a fixed order: index, shard set, headers by shard name, index against headers.
+  // `path` is a folder, an index file (*.index.json), a single .safetensors file, or a .gguf file,
+  // of split ones the first. Fails on the first fault in a fixed order: index, shard set, headers
+  // by shard name, index against headers.
   static Result<Checkpoint> Open(const std::filesystem::path& path,
                                  const CheckpointOptions& options = {});
 
@@ -91,8 +95,12 @@ class Checkpoint {
   std::span<const std::string> side_files() const;
   // config.json as it stands on disk, of ranks as a Hugging Face one; empty if there is none.
   const std::optional<std::string>& config_text() const;
-  // Where it was read, or looked for.
+  // Where it was read, or looked for; the GGUF file that it was put together from.
   const std::filesystem::path& config_path() const;
+  // What to fail with where a config is needed and there is none.
+  Error NoConfig() const;
+  // Of the first file; nullptr unless the files are GGUF.
+  const GgufMetadata* gguf_metadata() const;
 
   // Oddities that do not invalidate: a wrong total_size, unaligned tensors, unknown header
   // fields...

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "formats/demo_config.h"
+#include "formats/gguf_survey.h"
 #include "formats/json.h"
 #include "formats/model_spec.h"
 #include "formats/safetensors.h"
@@ -68,7 +69,7 @@ class Surveyor {
   void ReadSideFiles();
   void AddFindings();
   void AddTotalSizeFinding();
-  void TakeFingerprint();
+  void TakeFingerprint() { survey_.fingerprint = FingerprintOf(survey_, side_files_); }
 
   bool OnDisk(std::string_view name) const { return std::ranges::binary_search(listing_, name); }
   fs::path InDir(std::string_view name) const { return survey_.dir / name; }
@@ -105,7 +106,7 @@ bool Surveyor::Locate(const fs::path& path) {
     if (!one_file_ && !name.ends_with(".index.json")) {
       faults_.Add(Error(ErrorCode::kUnsupported, "not a checkpoint")
                       .In(path.string())
-                      .Expected("a folder, a *.index.json or a *.safetensors file"));
+                      .Expected("a folder, a *.index.json, a *.safetensors or a *.gguf file"));
       return false;
     }
     if (!one_file_) index_path_ = path;
@@ -228,25 +229,6 @@ void Surveyor::ReadHeaders() {
   });
 }
 
-namespace {
-
-// A little of the first, middle and last data: two checkpoints of one shape, such as two steps of
-// one training run, have equal headers and must not pass for each other.
-Result<Digest> SampleData(const File& file, uint64_t begin, uint64_t end) {
-  constexpr uint64_t kSample = 4096;
-  std::array<std::byte, kSample> buffer;
-  const uint64_t size = std::min(kSample, end - begin);
-  Xxh3Stream hash;
-  for (const uint64_t at : {begin, begin + (end - begin - size) / 2, end - size}) {
-    const auto sample = std::span(buffer).first(size);
-    TESSERA_TRY(file.ReadAt(at, sample));
-    hash.Update(sample);
-  }
-  return hash.Finish();
-}
-
-}  // namespace
-
 void Surveyor::ReadShard(uint32_t number) {
   Shard& shard = survey_.shards[number];
   const auto file = File::OpenRead(InDir(shard.name));
@@ -256,11 +238,8 @@ void Surveyor::ReadShard(uint32_t number) {
   std::string raw;
   auto header = ReadSafetensorsHeader(*file, &raw);
   if (!header) return faults_.Add(std::move(header).error());
-  header_bytes_ += raw.size();
-  if (header_bytes_ > kMaxHeaderBytesTogether) {
-    return faults_.Add(Error(ErrorCode::kHeaderTooLarge, "the shards' headers are too large")
-                           .In(file->path().string())
-                           .Expected("at most 1 GiB together"));
+  if (auto fault = AddHeaderBytes(header_bytes_, raw.size(), file->path())) {
+    return faults_.Add(*std::move(fault));
   }
   shard.identity = *identity;
   shard.data_begin = header->data_begin;
@@ -458,34 +437,56 @@ void Surveyor::AddFindings() {
   }
 }
 
-void Surveyor::TakeFingerprint() {
+}  // namespace
+
+Result<Digest> SampleData(const File& file, uint64_t begin, uint64_t end) {
+  constexpr uint64_t kSample = 4096;
+  std::array<std::byte, kSample> buffer;
+  const uint64_t size = std::min(kSample, end - begin);
+  Xxh3Stream hash;
+  for (const uint64_t at : {begin, begin + (end - begin - size) / 2, end - size}) {
+    const auto sample = std::span(buffer).first(size);
+    TESSERA_TRY(file.ReadAt(at, sample));
+    hash.Update(sample);
+  }
+  return hash.Finish();
+}
+
+std::optional<Error> AddHeaderBytes(uint64_t& sum, uint64_t bytes, const fs::path& file) {
+  sum += bytes;
+  if (sum <= kMaxHeaderBytesTogether) return std::nullopt;
+  return Error(ErrorCode::kHeaderTooLarge, "the shards' headers are too large")
+      .In(file.string())
+      .Expected("at most 1 GiB together");
+}
+
+Digest FingerprintOf(const CheckpointSurvey& survey, std::span<const SideFile> side_files) {
   Xxh3Stream digest;
   const auto add = [&](std::string_view text) {
     digest.Update(uint64_t{text.size()});
     digest.Update(text);
   };
-  digest.Update(uint64_t{survey_.shards.size()});
-  for (const Shard& shard : survey_.shards) {
+  digest.Update(uint64_t{survey.shards.size()});
+  for (const Shard& shard : survey.shards) {
     add(shard.name);
     digest.Update(shard.identity.size);
     digest.Update(std::span<const std::byte>(shard.header.bytes));
     digest.Update(std::span<const std::byte>(shard.samples.bytes));
   }
-  digest.Update(uint64_t{survey_.config_text.has_value()});
-  add(survey_.config_text.value_or(""));
-  digest.Update(uint64_t{side_files_.size()});
-  for (const SideFile& file : side_files_) {
+  digest.Update(uint64_t{survey.config_text.has_value()});
+  add(survey.config_text.value_or(""));
+  digest.Update(uint64_t{side_files.size()});
+  for (const SideFile& file : side_files) {
     add(file.path);
     digest.Update(file.size);
   }
-  survey_.fingerprint = digest.Finish();
+  return digest.Finish();
 }
-
-}  // namespace
 
 CheckpointSurvey SurveyCheckpoint(const fs::path& path, const CheckpointOptions& options,
                                   FaultList& faults) {
-  return Surveyor(options, faults).Run(path);
+  return LeadsToGguf(path) ? SurveyGguf(path, options, faults)
+                           : Surveyor(options, faults).Run(path);
 }
 
 }  // namespace tessera

@@ -45,7 +45,8 @@ class CompletenessCheck {
   bool IsThere(TensorRole role) const {
     if (checkpoint_.Find(spec_.NameOf(role)) != nullptr) return true;
     if (role.part != Part::kWeight || spec_.ShapeOf(role)->size() != 2) return false;
-    for (const Part part : {Part::kPacked, Part::kQWeight}) {
+    for (const Part part : {Part::kPacked, Part::kQWeight, Part::kKeyHeads}) {
+      if (part == Part::kKeyHeads && role.module != Module::kKvB) continue;
       role.part = part;
       if (checkpoint_.Find(spec_.NameOf(role)) != nullptr) return true;
     }
@@ -122,12 +123,7 @@ class CompletenessCheck {
 
 Result<ModelSpec> ModelSpec::Of(const Checkpoint& checkpoint) {
   const std::string file = checkpoint.config_path().string();
-  if (!checkpoint.config_text()) {
-    return Fail(Error(ErrorCode::kNoConfig, "the checkpoint has no config.json")
-                    .In(checkpoint.dir().string())
-                    .Expected("config.json beside the weights: it says what the tensors are")
-                    .Next("Download config.json of the same model into this folder."));
-  }
+  if (!checkpoint.config_text()) return Fail(checkpoint.NoConfig());
   Result<Json> config = ParseJson(*checkpoint.config_text());
   if (!config) return Fail(std::move(config).error().Within(file));
   Result<ModelSpec> spec = FromConfig(*config);

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "formats/gguf.h"
 #include "formats/result.h"
 #include "formats/tensor.h"
 
@@ -33,5 +35,10 @@ const Container& SafetensorsContainer();
 
 // The same without metadata, as `safetensors.torch.save_file` writes a dictionary of tensors.
 const Container& BareSafetensorsContainer();
+
+// GGUF. Each tensor is followed by zeros up to a multiple of kGgufAlignment, the last one too:
+// bytes between a tensor and the next offset, or the file's end, are nobody's to write but must be
+// zero.
+std::unique_ptr<Container> MakeGgufContainer(GgufMetadata metadata);
 
 }  // namespace tessera

@@ -49,22 +49,43 @@ struct DemoField {
 
 const std::vector<DemoField>& DemoFields() {
   static const std::vector<DemoField> fields = {
-      {"max_batch_size", 8},     {"max_seq_len", 16384},
-      {"dtype", "bf16"},         {"scale_fmt", nullptr},
-      {"vocab_size", 102400},    {"dim", 2048},
-      {"inter_dim", 10944},      {"moe_inter_dim", 1408},
-      {"n_layers", 27},          {"n_dense_layers", 1},
-      {"n_heads", 16},           {"n_routed_experts", 64},
-      {"n_shared_experts", 2},   {"n_activated_experts", 6},
-      {"n_expert_groups", 1},    {"n_limited_groups", 1},
-      {"score_func", "softmax"}, {"route_scale", 1.0},
-      {"q_lora_rank", 0},        {"kv_lora_rank", 512},
-      {"qk_nope_head_dim", 128}, {"qk_rope_head_dim", 64},
-      {"v_head_dim", 128},       {"original_seq_len", 4096},
-      {"rope_theta", 10000},     {"rope_factor", 40},
-      {"beta_fast", 32},         {"beta_slow", 1},
-      {"mscale", 1.0},           {"index_n_heads", 64},
-      {"index_head_dim", 128},   {"index_topk", 2048},
+      {"max_batch_size", 8},
+      {"max_seq_len", 16384},
+      {"dtype", "bf16"},
+      {"scale_fmt", nullptr},
+      {"vocab_size", 102400},
+      {"dim", 2048},
+      {"inter_dim", 10944},
+      {"moe_inter_dim", 1408},
+      {"n_layers", 27},
+      {"n_dense_layers", 1},
+      {"n_heads", 16},
+      {"n_routed_experts", 64},
+      {"n_shared_experts", 2},
+      {"n_activated_experts", 6},
+      {"n_expert_groups", 1},
+      {"n_limited_groups", 1},
+      {"score_func", "softmax"},
+      {"route_scale", 1.0},
+      {"q_lora_rank", 0},
+      {"kv_lora_rank", 512},
+      {"qk_nope_head_dim", 128},
+      {"qk_rope_head_dim", 64},
+      {"v_head_dim", 128},
+      {"original_seq_len", 4096},
+      {"rope_theta", 10000},
+      {"rope_factor", 40},
+      {"beta_fast", 32},
+      {"beta_slow", 1},
+      {"mscale", 1.0},
+      {"index_n_heads", 64},
+      {"index_head_dim", 128},
+      {"index_topk", 2048},
+      // Not fields of the demo, which fixes them in code: it stops at a model that needs another
+      // value, instead of running a different one.
+      {"rms_norm_eps", 1e-6},
+      {"norm_topk_prob", nullptr},
+      {"indexer_rope_interleave", false},
   };
   return fields;
 }
@@ -110,16 +131,6 @@ Result<Json> CompleteDemo(const Json& demo) {
   return all;
 }
 
-// The order in which the published files have them.
-Json SortedByKey(const Json& json) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : json.items()) names.push_back(name);
-  std::ranges::sort(names);
-  Json sorted;
-  for (const std::string& name : names) sorted[name] = json[name];
-  return sorted;
-}
-
 // A stretch by 1 is none; the demo has no other way to say so.
 void PutHfRope(const Json& demo, Json& out) {
   const double factor = demo["rope_factor"].get<double>();
@@ -141,7 +152,7 @@ void PutHfRouting(const Json& demo, Json& out) {
   const bool sigmoid = demo["score_func"] == "sigmoid";
   const bool grouped = demo["n_expert_groups"] != 1;
   out["n_group"] = demo["n_expert_groups"];
-  out["norm_topk_prob"] = sigmoid;
+  out["norm_topk_prob"] = demo["norm_topk_prob"].is_null() ? Json(sigmoid) : demo["norm_topk_prob"];
   out["num_experts_per_tok"] = demo["n_activated_experts"];
   out["routed_scaling_factor"] = demo["route_scale"];
   out["scoring_func"] = demo["score_func"];
@@ -173,6 +184,15 @@ void PutHfShapes(const Json& demo, Json& out) {
 
 }  // namespace
 
+Json SortedByKey(const Json& json) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : json.items()) names.push_back(name);
+  std::ranges::sort(names);
+  Json sorted;
+  for (const std::string& name : names) sorted[name] = json[name];
+  return sorted;
+}
+
 Result<Json> HfConfig(const Json& demo, const DemoContents& contents) {
   if (!demo.is_object()) {
     return Fail(Error(ErrorCode::kBadConfig, "config.json is not an object")
@@ -190,7 +210,7 @@ Result<Json> HfConfig(const Json& demo, const DemoContents& contents) {
   out["model_type"] = "deepseek_v" + version;
   out["moe_layer_freq"] = 1;
   out["num_nextn_predict_layers"] = contents.mtp_layers;
-  out["rms_norm_eps"] = 1e-6;
+  out["rms_norm_eps"] = all["rms_norm_eps"];
   out["tie_word_embeddings"] = false;
   out["torch_dtype"] = contents.torch_dtype;
   out["use_cache"] = true;
@@ -201,6 +221,7 @@ Result<Json> HfConfig(const Json& demo, const DemoContents& contents) {
     for (const char* field : {"index_head_dim", "index_n_heads", "index_topk"}) {
       out[field] = all[field];
     }
+    if (all["indexer_rope_interleave"] == true) out["indexer_rope_interleave"] = true;
   }
   if (all["dtype"] == "fp8") {
     Json& quantization = out["quantization_config"];
@@ -246,7 +267,12 @@ Result<Json> DemoConfig(const Json& config, const ModelSpec& spec, bool fp8, boo
     out["index_n_heads"] = spec.index_n_heads;
     out["index_head_dim"] = spec.index_head_dim;
     out["index_topk"] = spec.index_topk;
+    PutUnless(out, "indexer_rope_interleave",
+              config.value("indexer_rope_interleave", Json(spec.family() == Family::kGlm5)), false);
   }
+  PutUnless(out, "rms_norm_eps", config.value("rms_norm_eps", Json(1e-6)), 1e-6);
+  const Json sigmoid = config["scoring_func"] == "sigmoid";
+  PutUnless(out, "norm_topk_prob", config.value("norm_topk_prob", sigmoid), sigmoid);
   return out;
 }
 

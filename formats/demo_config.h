@@ -13,7 +13,8 @@ namespace tessera {
 
 // `config` is the Hugging Face one. `fp8`: the weights are block FP8; `ue8m0`: with power-of-two
 // scales. Fields that have the demo's own defaults are left out, as the published files leave them
-// out.
+// out. What the demo fixes in code (rms_norm_eps, norm_topk_prob, the layout of an indexer's heads)
+// becomes a field where the model has another value: the demo then stops at it.
 Result<Json> DemoConfig(const Json& config, const ModelSpec& spec, bool fp8, bool ue8m0);
 
 // What the demo's config does not say and the weights beside it do.
@@ -25,7 +26,10 @@ struct DemoContents {
 
 // The way back, with the demo's defaults for the fields that are left out. A field that the demo
 // does not know is kBadConfig: misspelt, it would turn into a default. What the demo fixes in code
-// (norm_topk_prob, rms_norm_eps, ...) becomes a field.
+// becomes a field.
 Result<Json> HfConfig(const Json& demo, const DemoContents& contents);
+
+// The order in which the published config.json files have their fields.
+Json SortedByKey(const Json& json);
 
 }  // namespace tessera

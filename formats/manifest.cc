@@ -355,11 +355,12 @@ Result<Manifest> ParseManifest(std::string_view text) {
   return std::move(m);
 }
 
-Result<Manifest> ReadManifest(const std::filesystem::path& dir) {
-  const std::filesystem::path path = dir / kManifestName;
-  TESSERA_ASSIGN(const std::string text, ReadWholeFile(path, kMaxManifestBytes));
+std::string ManifestNameOf(std::string_view file) { return std::string(file) + ".tessera.json"; }
+
+Result<Manifest> ReadManifest(const std::filesystem::path& file) {
+  TESSERA_ASSIGN(const std::string text, ReadWholeFile(file, kMaxManifestBytes));
   Result<Manifest> manifest = ParseManifest(text);
-  if (!manifest) return Fail(std::move(manifest).error().Within(path.string()));
+  if (!manifest) return Fail(std::move(manifest).error().Within(file.string()));
   return manifest;
 }
 

@@ -19,6 +19,8 @@
 namespace tessera {
 
 inline constexpr std::string_view kManifestName = "tessera.manifest.json";
+// The name where the output is not a folder but this file (and those it is split into).
+std::string ManifestNameOf(std::string_view file);
 
 // What happened to a source tensor's values.
 enum class Action : uint8_t {
@@ -104,6 +106,6 @@ struct Manifest {
 std::string RenderManifest(const Manifest& manifest);
 // Strict: unknown schema versions, missing keys and wrong types are kBadManifest.
 Result<Manifest> ParseManifest(std::string_view text);
-Result<Manifest> ReadManifest(const std::filesystem::path& dir);
+Result<Manifest> ReadManifest(const std::filesystem::path& file);
 
 }  // namespace tessera

@@ -62,6 +62,7 @@ constexpr PartRow kParts[] = {
     {Part::kBuffer, "inv_freq", "inv_freq"},
     {Part::kPacked, "weight_packed", ""},
     {Part::kQWeight, "qweight", ""},
+    {Part::kKeyHeads, "k_b", ""},
     {Part::kScaleInv, "weight_scale_inv", "scale"},
     {Part::kScale, "weight_scale", ""},
     {Part::kZeroPoint, "weight_zero_point", ""},
@@ -71,6 +72,7 @@ constexpr PartRow kParts[] = {
     {Part::kZeros, "qzeros", ""},
     {Part::kGIdx, "g_idx", ""},
     {Part::kInputScale, kInputScale, ""},
+    {Part::kValueHeads, "v_b", ""},
 };
 
 template <class Row>

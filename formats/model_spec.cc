@@ -298,6 +298,9 @@ bool ModelSpec::Has(const TensorRole& role) const {
       return role.module == Module::kRotaryInvFreq;
     case Part::kInputScale:
       return role.mlp == Mlp::kRouted;
+    case Part::kKeyHeads:
+    case Part::kValueHeads:
+      return role.module == Module::kKvB;
     default:
       return WeightShape(role).size() == 2;
   }

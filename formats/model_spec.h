@@ -66,8 +66,9 @@ enum class Part : uint8_t {
   kRouterBias,  // gate.e_score_correction_bias
   kBuffer,      // rotary_emb.inv_freq
   // Where a matrix is stored as integers, its codes under another name than `weight` ...
-  kPacked,   // weight_packed
-  kQWeight,  // qweight
+  kPacked,    // weight_packed
+  kQWeight,   // qweight
+  kKeyHeads,  // k_b: of kv_b_proj as GGUF splits it
   // ... and what is kept beside codes.
   kScaleInv,     // weight_scale_inv
   kScale,        // weight_scale
@@ -78,11 +79,13 @@ enum class Part : uint8_t {
   kZeros,        // qzeros
   kGIdx,         // g_idx
   kInputScale,   // input_scale; of routed experts, which spell their projections w1, w2 and w3 then
+  kValueHeads,   // v_b, the other half of kv_b_proj
 };
 
 // A weight's codes: what a matrix of the model is found by. Exactly one of a matrix's tensors is.
 constexpr bool IsCodes(Part part) {
-  return part == Part::kWeight || part == Part::kPacked || part == Part::kQWeight;
+  return part == Part::kWeight || part == Part::kPacked || part == Part::kQWeight ||
+         part == Part::kKeyHeads;
 }
 // What is kept beside the codes of a quantized weight.
 constexpr bool IsBesideCodes(Part part) { return part >= Part::kScaleInv; }

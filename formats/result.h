@@ -67,6 +67,8 @@ enum class ErrorCode : uint8_t {
   kHole,
   kTrailingBytes,
   kTruncated,
+  // GGUF, beside those of safetensors.
+  kBadMetadata,
   // Index and shard set.
   kIndexSyntax,
   kBadFileName,
@@ -100,6 +102,7 @@ enum class ErrorCode : uint8_t {
   kForeignFile,
   kPlanMismatch,
   kDamagedJournal,
+  kUnfinishedParts,
   kMemoryBudget,
   // Checking.
   kBadManifest,

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <compare>
-#include <functional>
 #include <optional>
 
 #include "formats/json.h"
+#include "formats/repeated.h"
 
 namespace tessera {
 namespace {
@@ -101,7 +101,7 @@ class HeaderEvents final : public JsonEvents {
         }
         return Go(At::kMetadata);
       case At::kDtype:
-        if (const auto dtype = ParseDtype(text)) {
+        if (const auto dtype = ParseSafetensorsDtype(text)) {
           dtype_ = *dtype;
           return Go(At::kEntry);
         }
@@ -267,29 +267,6 @@ class HeaderEvents final : public JsonEvents {
   std::array<uint64_t, 2> offsets_;
   size_t offset_count_ = 0;
 };
-
-// Finds the item whose name repeats an earlier one's, the first such in order; returns both places.
-// Sorted, not hashed into a table: chosen names cannot make it quadratic.
-template <class NameOf>
-std::optional<std::pair<size_t, size_t>> FindRepeated(size_t count, NameOf name_of) {
-  struct Key {
-    size_t hash, place;
-  };
-  std::vector<Key> keys(count);
-  for (size_t i = 0; i < count; ++i) keys[i] = {std::hash<std::string_view>()(name_of(i)), i};
-  std::ranges::sort(keys, [&](const Key& a, const Key& b) {
-    if (a.hash != b.hash) return a.hash < b.hash;
-    const int order = name_of(a.place).compare(name_of(b.place));
-    return order != 0 ? order < 0 : a.place < b.place;
-  });
-  std::optional<std::pair<size_t, size_t>> first;
-  for (size_t i = 1; i < count; ++i) {
-    const Key &a = keys[i - 1], &b = keys[i];
-    if (a.hash != b.hash || name_of(a.place) != name_of(b.place)) continue;
-    if (!first || b.place < first->second) first = {a.place, b.place};
-  }
-  return first;
-}
 
 Result<void> CheckNamesUnique(const SafetensorsHeader& header) {
   const auto& entries = header.entries;
@@ -461,6 +438,14 @@ Result<void> CheckWritable(std::span<const TensorInfo* const> tensors,
                       .Expected("UTF-8 without control characters, and not __metadata__")
                       .Found(QuoteJson(name)));
     }
+  }
+  const auto block = std::ranges::find_if(
+      tensors, [](const TensorInfo* tensor) { return Info(tensor->dtype()).is_block(); });
+  if (block != tensors.end()) {
+    return Fail(Error(ErrorCode::kUnknownDtype, "safetensors has no such element type")
+                    .Of((*block)->name())
+                    .Found((*block)->Describe())
+                    .Next("GGUF files hold it"));
   }
   if (const auto twice = FindRepeated(
           tensors.size(), [&](size_t i) -> std::string_view { return tensors[i]->name(); })) {

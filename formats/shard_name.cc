@@ -31,9 +31,9 @@ std::string Padded(uint64_t value, uint8_t width) {
 
 }  // namespace
 
-std::optional<ShardName> ParseShardName(std::string_view file_name) {
-  if (!file_name.ends_with(kEnding)) return std::nullopt;
-  file_name.remove_suffix(kEnding.size());
+std::optional<ShardName> ParseShardName(std::string_view file_name, std::string_view ending) {
+  if (!file_name.ends_with(ending)) return std::nullopt;
+  file_name.remove_suffix(ending.size());
   const size_t of = file_name.rfind(kOf);
   if (of == std::string_view::npos) return std::nullopt;
   const size_t dash = file_name.rfind('-', of == 0 ? 0 : of - 1);
@@ -52,9 +52,9 @@ std::optional<ShardName> ParseShardName(std::string_view file_name) {
                    .count_width = Width(count)};
 }
 
-std::string ToString(const ShardName& name) {
+std::string ToString(const ShardName& name, std::string_view ending) {
   return name.prefix + "-" + Padded(name.number, name.number_width) + std::string(kOf) +
-         Padded(name.count, name.count_width) + std::string(kEnding);
+         Padded(name.count, name.count_width) + std::string(ending);
 }
 
 std::optional<RankShardName> ParseRankShardName(std::string_view file_name) {

@@ -16,8 +16,9 @@ struct ShardName {
 };
 
 // nullopt for a name of another form.
-std::optional<ShardName> ParseShardName(std::string_view file_name);
-std::string ToString(const ShardName& name);
+std::optional<ShardName> ParseShardName(std::string_view file_name,
+                                        std::string_view ending = ".safetensors");
+std::string ToString(const ShardName& name, std::string_view ending = ".safetensors");
 
 // model3-mp8.safetensors: what one of `count` model-parallel ranks loads in DeepSeek's demo.
 struct RankShardName {

@@ -28,6 +28,13 @@ Result<TensorInfo> TensorInfo::Make(std::string name, Dtype dtype, Shape shape) 
                       .Found(std::to_string(dim)));
     }
   }
+  const DtypeInfo& type = Info(dtype);
+  if (type.is_block() && (shape.empty() || shape.back() % type.block != 0)) {
+    return Fail(Error(ErrorCode::kBadShape, "a tensor's rows are not whole blocks")
+                    .Of(std::move(name))
+                    .Expected("a last dimension in multiples of " + std::to_string(type.block))
+                    .Found(std::string(type.name) + " " + ToString(shape)));
+  }
   uint64_t elements = 1, bits = 0;
   // Zero first: otherwise [2^40, 2^40, 0] would overflow and [0, 2^40, 2^40] would not.
   if (std::ranges::find(shape, uint64_t{0}) != shape.end()) elements = 0;
@@ -35,16 +42,16 @@ Result<TensorInfo> TensorInfo::Make(std::string name, Dtype dtype, Shape shape) 
   for (const uint64_t dim : shape) {
     if (elements != 0) overflow |= __builtin_mul_overflow(elements, dim, &elements);
   }
-  overflow |= __builtin_mul_overflow(elements, BitsOf(dtype), &bits);
+  overflow |= __builtin_mul_overflow(elements / type.block, type.block_bits, &bits);
   if (overflow) {
     return Fail(Error(ErrorCode::kSizeOverflow, "a tensor's size overflows 64 bits")
                     .Of(std::move(name))
-                    .Found(std::string(tessera::Name(dtype)) + " " + ToString(shape)));
+                    .Found(std::string(type.name) + " " + ToString(shape)));
   }
   if (bits % 8 != 0) {
     return Fail(Error(ErrorCode::kPartialByte, "a tensor does not fill whole bytes")
                     .Of(std::move(name))
-                    .Found(std::string(tessera::Name(dtype)) + " " + ToString(shape) + ", " +
+                    .Found(std::string(type.name) + " " + ToString(shape) + ", " +
                            std::to_string(bits) + " bits"));
   }
   return TensorInfo(std::move(name), dtype, std::move(shape), elements, bits / 8);

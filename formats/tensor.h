@@ -23,9 +23,9 @@ std::string ToString(const Shape& shape);
 // Row-major and dense. Immutable: bytes() and elements() were computed without overflow by Make.
 class TensorInfo {
  public:
-  // Fails with kRankTooLarge, kBadShape (a dimension over kMaxDim), kSizeOverflow, or kPartialByte
-  // when a sub-byte type does not fill whole bytes. A zero dimension gives zero elements whatever
-  // its place.
+  // Fails with kRankTooLarge, kBadShape (a dimension over kMaxDim, rows of a block type that are
+  // not whole blocks), kSizeOverflow, or kPartialByte when a sub-byte type does not fill whole
+  // bytes. A zero dimension gives zero elements whatever its place.
   static Result<TensorInfo> Make(std::string name, Dtype dtype, Shape shape);
 
   const std::string& name() const { return name_; }

@@ -81,6 +81,13 @@ Result<std::optional<int64_t>> ConfigFields::Integer(std::string_view key) const
   return field->get<int64_t>();
 }
 
+Result<std::optional<double>> ConfigFields::Number(std::string_view key) const {
+  const Json* field = Find(key);
+  if (field == nullptr) return std::nullopt;
+  if (!field->is_number()) return Fail(Malformed(key, "a number"));
+  return field->get<double>();
+}
+
 Result<void> ConfigFields::Names(std::string_view key, std::vector<std::string>& names) const {
   const Json* field = Find(key);
   if (field == nullptr) return {};

@@ -16,12 +16,15 @@ namespace tessera {
 // Borrows the object. A field that is null counts as absent.
 class ConfigFields {
  public:
-  // `path` is how the object is called in messages ("quantization_config"), `file` where it stands.
+  // `path` is how the object is called in messages ("quantization_config"; empty for a whole file),
+  // `file` where it stands.
   // Fails when `value` is not an object.
   static Result<ConfigFields> Of(const Json& value, std::string path, std::string file);
 
   const Json* Find(std::string_view key) const;
-  std::string PathOf(std::string_view key) const { return path_ + "." + std::string(key); }
+  std::string PathOf(std::string_view key) const {
+    return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
+  }
   const std::string& file() const { return file_; }
 
   // The object in a field; fails when there is none.
@@ -29,6 +32,7 @@ class ConfigFields {
   Result<std::optional<std::string>> Text(std::string_view key) const;
   Result<std::optional<bool>> Flag(std::string_view key) const;
   Result<std::optional<int64_t>> Integer(std::string_view key) const;
+  Result<std::optional<double>> Number(std::string_view key) const;
   // Appended to `names`; an absent field is an empty list.
   Result<void> Names(std::string_view key, std::vector<std::string>& names) const;
 

@@ -1,6 +1,8 @@
 #include "quant/ggml_rows.h"
 
+#include "formats/result.h"
 #include "quant/ggml_blocks.h"
+#include "quant/ggml_errors.h"
 #include "quant/ggml_iq4.h"
 #include "quant/ggml_k_quants.h"
 #include "quant/ggml_legacy.h"
@@ -28,84 +30,88 @@ bool IsFinite(uint16_t f16) { return (f16 & 0x7C00) != 0x7C00; }
 
 // op(block, i) for the row's blocks.
 template <class Op>
-void ForEachBlock(GgmlType type, const std::byte* row, size_t cols, const Op& op) {
+void ForEachBlock(Dtype type, const std::byte* row, size_t cols, const Op& op) {
   const auto each = [&]<class Block>(Block*) {
     for (size_t i = 0; i < cols / Info(type).block; ++i) op(LoadBlock<Block>(row, i), i);
   };
   switch (type) {
-    case GgmlType::kQ4_0:
+    case Dtype::kQ4_0:
       return each(static_cast<BlockQ4_0*>(nullptr));
-    case GgmlType::kQ4_1:
+    case Dtype::kQ4_1:
       return each(static_cast<BlockQ4_1*>(nullptr));
-    case GgmlType::kQ5_0:
+    case Dtype::kQ5_0:
       return each(static_cast<BlockQ5_0*>(nullptr));
-    case GgmlType::kQ5_1:
+    case Dtype::kQ5_1:
       return each(static_cast<BlockQ5_1*>(nullptr));
-    case GgmlType::kQ8_0:
+    case Dtype::kQ8_0:
       return each(static_cast<BlockQ8_0*>(nullptr));
-    case GgmlType::kQ2_K:
+    case Dtype::kQ2_K:
       return each(static_cast<BlockQ2_K*>(nullptr));
-    case GgmlType::kQ3_K:
+    case Dtype::kQ3_K:
       return each(static_cast<BlockQ3_K*>(nullptr));
-    case GgmlType::kQ4_K:
+    case Dtype::kQ4_K:
       return each(static_cast<BlockQ4_K*>(nullptr));
-    case GgmlType::kQ5_K:
+    case Dtype::kQ5_K:
       return each(static_cast<BlockQ5_K*>(nullptr));
-    case GgmlType::kQ6_K:
+    case Dtype::kQ6_K:
       return each(static_cast<BlockQ6_K*>(nullptr));
-    case GgmlType::kIq4Nl:
+    case Dtype::kIq4Nl:
       return each(static_cast<BlockIq4Nl*>(nullptr));
-    case GgmlType::kIq4Xs:
+    case Dtype::kIq4Xs:
       return each(static_cast<BlockIq4Xs*>(nullptr));
-    case GgmlType::kMxfp4:
+    case Dtype::kMxfp4:
       return each(static_cast<BlockMxfp4*>(nullptr));
+    default:
+      TESSERA_CHECK(IsGgmlType(type));
   }
 }
 
 }  // namespace
 
-void QuantizeGgmlRow(GgmlType type, const float* row, size_t cols, const float* importance,
+void QuantizeGgmlRow(Dtype type, const float* row, size_t cols, const float* importance,
                      std::byte* out) {
   QuantizeGgmlRow(type, {row, cols, importance}, kGgmlKernelMath, out);
 }
 
-void QuantizeGgmlRow(GgmlType type, const GgmlRow& row, const GgmlMath& math, std::byte* out) {
+void QuantizeGgmlRow(Dtype type, const GgmlRow& row, const GgmlMath& math, std::byte* out) {
   switch (type) {
-    case GgmlType::kQ4_0:
+    case Dtype::kQ4_0:
       return QuantizeQ4_0(row, math, out);
-    case GgmlType::kQ4_1:
+    case Dtype::kQ4_1:
       return QuantizeQ4_1(row, math, out);
-    case GgmlType::kQ5_0:
+    case Dtype::kQ5_0:
       return QuantizeQ5_0(row, math, out);
-    case GgmlType::kQ5_1:
+    case Dtype::kQ5_1:
       return QuantizeQ5_1(row, math, out);
-    case GgmlType::kQ8_0:
+    case Dtype::kQ8_0:
       return math.quantize_q8_0(row.x, row.cols / kGgmlBlock, out);
-    case GgmlType::kQ2_K:
+    case Dtype::kQ2_K:
       return QuantizeQ2_K(row, math, out);
-    case GgmlType::kQ3_K:
+    case Dtype::kQ3_K:
       return QuantizeQ3_K(row, math, out);
-    case GgmlType::kQ4_K:
+    case Dtype::kQ4_K:
       return QuantizeQ4_K(row, math, out);
-    case GgmlType::kQ5_K:
+    case Dtype::kQ5_K:
       return QuantizeQ5_K(row, math, out);
-    case GgmlType::kQ6_K:
+    case Dtype::kQ6_K:
       return QuantizeQ6_K(row, math, out);
-    case GgmlType::kIq4Nl:
+    case Dtype::kIq4Nl:
       return QuantizeIq4Nl(row, math, out);
-    case GgmlType::kIq4Xs:
+    case Dtype::kIq4Xs:
       return QuantizeIq4Xs(row, math, out);
-    case GgmlType::kMxfp4:
+    case Dtype::kMxfp4:
       return QuantizeMxfp4(row, math, out);
+    default:
+      TESSERA_CHECK(IsGgmlType(type));
   }
 }
 
-void DequantizeGgmlRow(GgmlType type, const std::byte* row, size_t cols, float* out) {
+void DequantizeGgmlRow(Dtype type, const std::byte* row, size_t cols, float* out) {
   ForEachBlock(type, row, cols,
                [&](const auto& block, size_t i) { Dequantize(block, out + i * Info(type).block); });
 }
 
-bool GgmlScalesAreFinite(GgmlType type, const std::byte* row, size_t cols) {
+bool GgmlScalesAreFinite(Dtype type, const std::byte* row, size_t cols) {
   bool finite = true;
   ForEachBlock(type, row, cols, [&](const auto& block, size_t) {
     if constexpr (requires { block.exponent; }) {
@@ -117,6 +123,12 @@ bool GgmlScalesAreFinite(GgmlType type, const std::byte* row, size_t cols) {
     if constexpr (requires { block.dmin; }) finite &= IsFinite(block.dmin);
   });
   return finite;
+}
+
+void ExpectGgmlErrors(Dtype type, const std::byte* row, size_t cols, float* out) {
+  ForEachBlock(type, row, cols, [&](const auto& block, size_t i) {
+    ExpectErrors(block, out + i * Info(type).block);
+  });
 }
 
 }  // namespace tessera

@@ -8,20 +8,24 @@
 
 namespace tessera {
 
-// Values are finite, `cols` is a multiple of the type's block, `out` has GgmlRowBytes.
-// `importance`, an importance matrix's row of one finite weight >= 0 a column, may be nullptr;
-// types that are not weighted ignore it. Pointers need not be aligned.
+// Types are those of AllGgmlTypes, here and below. Values are finite, `cols` is a multiple of the
+// type's block, `out` has GgmlRowBytes. `importance`, an importance matrix's row of one finite
+// weight >= 0 a column, may be nullptr; types that are not weighted ignore it. Pointers need not be
+// aligned.
 //
 // A scale beyond F16's range becomes infinite: GgmlScalesAreFinite tells.
-void QuantizeGgmlRow(GgmlType type, const float* row, size_t cols, const float* importance,
+void QuantizeGgmlRow(Dtype type, const float* row, size_t cols, const float* importance,
                      std::byte* out);
 
 // The same with the given arithmetic; any gives the same bytes.
-void QuantizeGgmlRow(GgmlType type, const GgmlRow& row, const GgmlMath& math, std::byte* out);
+void QuantizeGgmlRow(Dtype type, const GgmlRow& row, const GgmlMath& math, std::byte* out);
 
 // As ggml decodes it. Where a scale is not finite, so are the values, and which NaN differs.
-void DequantizeGgmlRow(GgmlType type, const std::byte* row, size_t cols, float* out);
+void DequantizeGgmlRow(Dtype type, const std::byte* row, size_t cols, float* out);
 
-bool GgmlScalesAreFinite(GgmlType type, const std::byte* row, size_t cols);
+bool GgmlScalesAreFinite(Dtype type, const std::byte* row, size_t cols);
+
+// How far rounding is expected to have moved each value: quant/ggml_errors.h.
+void ExpectGgmlErrors(Dtype type, const std::byte* row, size_t cols, float* out);
 
 }  // namespace tessera

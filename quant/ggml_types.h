@@ -1,4 +1,4 @@
-// The block types of GGUF that are quantized here: one closed enum and one table row per type.
+// Which of GGUF's block types are quantized here.
 #pragma once
 
 #include <cstddef>
@@ -7,42 +7,23 @@
 #include <span>
 #include <string_view>
 
+#include "formats/dtype.h"
+
 namespace tessera {
 
-enum class GgmlType : uint8_t {
-  kQ4_0,
-  kQ4_1,
-  kQ5_0,
-  kQ5_1,
-  kQ8_0,
-  kQ2_K,
-  kQ3_K,
-  kQ4_K,
-  kQ5_K,
-  kQ6_K,
-  kIq4Nl,
-  kIq4Xs,
-  kMxfp4,
-};
-
 struct GgmlTypeInfo {
-  GgmlType type;
-  std::string_view name;  // as ggml spells it
-  uint32_t id;            // in a GGUF tensor info
-  uint16_t block;         // values that share a block; a row is a whole number of blocks
-  uint16_t bytes;         // of a block
-  bool weighted;          // whether an importance matrix changes the bytes
+  Dtype type;
+  bool weighted;  // whether an importance matrix changes the bytes
 };
 
-const GgmlTypeInfo& Info(GgmlType type);
-
-// In any case of letters, as command lines are written; nullopt for anything not in the table.
-std::optional<GgmlType> ParseGgmlType(std::string_view name);
-
-// All rows, in enum order, which is that of the ids.
+// All of them, by ggml's id.
 std::span<const GgmlTypeInfo> AllGgmlTypes();
+bool IsGgmlType(Dtype type);
+
+// In any case of letters, as command lines are written; nullopt for what is not quantized here.
+std::optional<Dtype> ParseGgmlType(std::string_view name);
 
 // `cols` is a multiple of the block.
-size_t GgmlRowBytes(GgmlType type, size_t cols);
+size_t GgmlRowBytes(Dtype type, size_t cols);
 
 }  // namespace tessera

@@ -1,5 +1,6 @@
 #include "quant/int_scheme.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "quant/int_rows.h"
@@ -34,10 +35,11 @@ bool IntScheme::ExpectedErrorRows(std::span<const std::span<const std::byte>> pa
   ReadCodes(parts, rows, cols, range, buffer.rows(), stats);
   const IntRows& read = buffer.rows();
   const uint64_t group = format().GroupCols(cols);
+  const float* scale = read.scales.data();
   for (uint64_t row = 0; row < read.rows; ++row) {
-    for (uint64_t col = 0; col < cols; ++col) {
-      out[row * cols + col] =
-          std::fabs(read.scales[row * read.groups + col / group]) / std::sqrt(12.0f);
+    for (uint64_t col = 0; col < cols; col += group, ++scale) {
+      const uint64_t width = std::min(group, cols - col);
+      std::fill_n(out + row * cols + col, width, std::fabs(*scale) / std::sqrt(12.0f));
     }
   }
   return true;

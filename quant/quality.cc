@@ -1,6 +1,7 @@
 #include "quant/quality.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -14,14 +15,22 @@ struct GroupSums {
   uint64_t differing = 0, nan_want = 0, nan_got = 0, not_finite = 0;
 };
 
+template <size_t kWidth>
+double AddUp(const std::array<double, kWidth>& sums) {
+  if constexpr (kWidth == 1) {
+    return sums[0];
+  } else {
+    std::array<double, kWidth / 2> pairs;
+    for (size_t j = 0; j < kWidth / 2; ++j) pairs[j] = sums[j] + sums[j + kWidth / 2];
+    return AddUp(pairs);
+  }
+}
+
 // Pairs of lanes: the shape of the sum is part of the result.
 double AddUp(const float (&lane)[kernels::kQualityLanes]) {
-  double sums[kernels::kQualityLanes];
-  std::copy(lane, lane + kernels::kQualityLanes, sums);
-  for (size_t width = kernels::kQualityLanes / 2; width != 0; width /= 2) {
-    for (size_t j = 0; j < width; ++j) sums[j] += sums[j + width];
-  }
-  return sums[0];
+  std::array<double, kernels::kQualityLanes> sums;
+  std::copy(lane, lane + kernels::kQualityLanes, sums.begin());
+  return AddUp(sums);
 }
 
 // In F32, which is fast and, over one group, precise enough while its squares are neither lost nor
@@ -91,7 +100,9 @@ ExpectedSums SumExpected(const float* error, const float* got, uint64_t n) {
 }
 
 void KeepLowestSqnr(std::optional<QualityPlace>& kept, const std::optional<QualityPlace>& place) {
-  if (place && (!kept || place->sqnr() < kept->sqnr())) kept = place;
+  // The order of their SQNRs, without a logarithm each: their noise is not 0.
+  const auto ratio = [](const QualityPlace& of) { return of.signal / of.noise; };
+  if (place && (!kept || ratio(*place) < ratio(*kept))) kept = place;
 }
 
 void KeepLeastExpected(std::optional<QualityPlace>& kept,

@@ -5,6 +5,7 @@
 #include "quant/int_scheme.h"
 #include "quant/reference.h"
 #include "quant/scheme_fp8_block.h"
+#include "quant/scheme_ggml.h"
 
 namespace tessera {
 namespace {
@@ -56,6 +57,12 @@ Result<void> DecodeRowsByReference(const StoredWeight& weight,
                                    RowRange range, float* out) {
   const Dtype dtype = weight.parts[0]->info.dtype();
   const uint64_t cols = weight.cols;
+  // Decoders of GGUF's types are plain code.
+  if (dynamic_cast<const GgmlScheme*>(weight.scheme) != nullptr) {
+    ValueStats stats;
+    weight.scheme->DecodeRows(parts, weight.rows, cols, range, out, stats);
+    return {};
+  }
   if (IsPlainFloat(dtype)) {
     for (uint64_t i = 0; i < range.size() * cols; ++i) out[i] = DecodeElement(dtype, parts[0], i);
     return {};

@@ -49,6 +49,7 @@ struct ValueStats {
   uint64_t not_finite = 0;       // NaN or infinity that the target cannot hold (FP8, INT)
   uint64_t wrong_constants = 0;  // constant parts of the source that say something else
   uint64_t lossy_scales = 0;     // scales that a repacking target's type does not hold
+  uint64_t infinite_scales = 0;  // rows of a GGUF type with a scale beyond its range
   IntQuality quality = {};       // of rows encoded as integers
 
   ValueStats& operator+=(const ValueStats& other) {
@@ -57,6 +58,7 @@ struct ValueStats {
     not_finite += other.not_finite;
     wrong_constants += other.wrong_constants;
     lossy_scales += other.lossy_scales;
+    infinite_scales += other.infinite_scales;
     quality += other.quality;
     return *this;
   }

@@ -5,12 +5,7 @@ namespace tessera {
 Result<Source> OpenSource(const std::filesystem::path& path, const CheckpointOptions& options) {
   Source source;
   TESSERA_ASSIGN(Checkpoint checkpoint, Checkpoint::Open(path, options));
-  if (!checkpoint.config_text()) {
-    return Fail(Error(ErrorCode::kNoConfig, "there is no config.json beside the weights")
-                    .In(checkpoint.dir().string())
-                    .Next("without it the model is unknown: get config.json from where the weights "
-                          "came from"));
-  }
+  if (!checkpoint.config_text()) return Fail(checkpoint.NoConfig());
   const auto within = [&](Error error) {
     return Fail(std::move(error).Within(checkpoint.config_path().string()));
   };

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "quant/ggml_types.h"
+#include "quant/scheme_ggml.h"
 #include "quant/weight_layout.h"
 
 namespace tessera {
@@ -22,6 +24,16 @@ bool Holds(std::span<const Dtype> types, Dtype dtype) {
 // "X.weight_packed" to "X"; a name without a dot is its own stem.
 std::string StemOf(std::string_view name) { return std::string(name.substr(0, name.rfind('.'))); }
 
+// A weight of one tensor, its last dimension the columns; blocks need whole rows, and so a vector
+// is one row.
+StoredWeight GgmlWeight(const TensorExtent& tensor) {
+  const uint64_t cols = tensor.info.shape().back();
+  const uint64_t rows = cols == 0 ? 0 : tensor.info.elements() / cols;
+  return {tensor.info.name(), &GgmlMatrixScheme(tensor.info.dtype()), rows, cols, {&tensor}};
+}
+
+bool IsGgmlFloat(Dtype dtype) { return IsPlainFloat(dtype) || IsGgmlType(dtype); }
+
 // As a matrix: a vector [n] is [n, 1], a scalar [1, 1], and more dimensions fold into columns.
 StoredWeight PlainWeight(const TensorExtent& tensor) {
   const Shape& shape = tensor.info.shape();
@@ -31,7 +43,24 @@ StoredWeight PlainWeight(const TensorExtent& tensor) {
   return weight;
 }
 
+StoredWeight OneTensorWeight(const TensorExtent& tensor) {
+  if (IsPlainFloat(tensor.info.dtype())) return PlainWeight(tensor);
+  if (IsGgmlType(tensor.info.dtype())) return GgmlWeight(tensor);
+  return {tensor.info.name(), nullptr, 0, 0, {&tensor}};
+}
+
 }  // namespace
+
+bool StoredWeight::is_plain() const {
+  const Dtype dtype = parts[0]->info.dtype();
+  return IsPlainFloat(dtype) && std::ranges::all_of(parts, [&](const TensorExtent* part) {
+           return part->info.dtype() == dtype;
+         });
+}
+
+bool StoredWeight::is_quantized() const {
+  return !is_plain() && (parts.size() > 1 || Info(parts[0]->info.dtype()).is_block());
+}
 
 class Pairing {
  public:
@@ -53,9 +82,7 @@ class Pairing {
       if (taken_[checkpoint_.IndexOf(tensor)]) continue;
       const std::optional<Part> part = PartOf(tensor.info.name());
       if (part && IsBesideCodes(*part) && !IsInputScale(tensor, *part)) return Fail(Orphan(tensor));
-      const bool plain = IsPlainFloat(tensor.info.dtype());
-      map_.weights_.push_back(plain ? PlainWeight(tensor)
-                                    : StoredWeight{tensor.info.name(), nullptr, 0, 0, {&tensor}});
+      map_.weights_.push_back(OneTensorWeight(tensor));
     }
     std::ranges::stable_sort(map_.weights_, {}, &StoredWeight::name);
     TESSERA_TRY(CheckOnceEach());
@@ -78,7 +105,10 @@ class Pairing {
   // By its name or its type: INT8 may also be a table, where no layout claims it.
   bool HoldsCodes(const TensorExtent& tensor) const {
     const std::optional<Part> part = PartOf(tensor.info.name());
-    if (part == Part::kPacked || part == Part::kQWeight || IsFp8(tensor.info.dtype())) return true;
+    if (part == Part::kPacked || part == Part::kQWeight || part == Part::kKeyHeads ||
+        IsFp8(tensor.info.dtype())) {
+      return true;
+    }
     return tensor.info.dtype() == Dtype::kI8 && part == Part::kWeight &&
            std::ranges::any_of(layouts_, [&](const QuantGroup& g) { return CanHold(g, tensor); });
   }
@@ -91,6 +121,7 @@ class Pairing {
 
   // The weight of these codes, in the one way in which its tensors fit the configuration.
   Result<StoredWeight> Pair(const TensorExtent& codes) {
+    if (PartOf(codes.info.name()) == Part::kKeyHeads) return PairHeads(codes);
     std::optional<StoredWeight> found;
     std::optional<Error> refused;
     for (const QuantGroup& group : layouts_) {
@@ -110,6 +141,51 @@ class Pairing {
     if (found) return *std::move(found);
     if (refused) return Fail(*std::move(refused));
     return Fail(Unexplained(codes));
+  }
+
+  // kv_b_proj as GGUF has it.
+  Result<StoredWeight> PairHeads(const TensorExtent& keys) {
+    const std::string stem = StemOf(keys.info.name());
+    const std::string other = stem + std::string(kKvBSuffixes[1]);
+    const TensorExtent* values = checkpoint_.Find(other);
+    if (values == nullptr) {
+      return Fail(Refusal(ErrorCode::kMissingTensor, keys, " has no " + other)
+                      .Expected(other + ", in any file")
+                      .Next(kCheckDownload));
+    }
+    const Shape &k = keys.info.shape(), &v = values->info.shape();
+    if (k.size() != 3 || v.size() != 3 || k[0] != v[0] || k[1] != v[2] ||
+        !IsGgmlFloat(keys.info.dtype()) || !IsGgmlFloat(values->info.dtype()) ||
+        keys.info.elements() == 0 || values->info.elements() == 0) {
+      return Fail(
+          Refusal(ErrorCode::kWrongShape, keys, " does not fit " + other)
+              .Expected("[heads, rank, columns] and [heads, rows, rank] that can be decoded")
+              .Found(keys.info.Describe() + " and " + values->info.Describe()));
+    }
+    const std::string name = stem + std::string(kWeight);
+    const GgmlKvBArgs args{.heads = k[0],
+                           .nope = k[2],
+                           .v = v[1],
+                           .k_type = keys.info.dtype(),
+                           .v_type = values->info.dtype()};
+    StoredWeight weight{name, HeadsScheme(args), k[0] * (k[2] + v[1]), k[1], {&keys, values}};
+    if (spec_ == nullptr) return weight;
+    const Shape expected = {spec_->num_attention_heads, spec_->kv_lora_rank,
+                            spec_->qk_nope_head_dim};
+    if (k == expected && v[1] == spec_->v_head_dim) return weight;
+    return Fail(Refusal(ErrorCode::kWrongShape, keys, " has the wrong shape")
+                    .Expected(ToString(expected) + " beside " + std::to_string(spec_->v_head_dim) +
+                              " rows of values, as config.json describes it")
+                    .Found(keys.info.Describe() + " and " + values->info.Describe()));
+  }
+
+  // One scheme for each pair of types: the heads are alike.
+  const Scheme* HeadsScheme(const GgmlKvBArgs& args) {
+    const auto known =
+        std::ranges::find(heads_, args, &std::pair<GgmlKvBArgs, const Scheme*>::first);
+    if (known != heads_.end()) return known->second;
+    map_.schemes_.push_back(MakeGgmlKvBScheme(args));
+    return heads_.emplace_back(args, map_.schemes_.back().get()).second;
   }
 
   Error Unexplained(const TensorExtent& codes) const {
@@ -245,6 +321,7 @@ class Pairing {
   const std::vector<QuantGroup> layouts_;
   std::vector<bool> taken_;  // by tensor: it is a part of a quantized weight
   std::vector<Decoder> decoders_;
+  std::vector<std::pair<GgmlKvBArgs, const Scheme*>> heads_;
   StorageMap map_;
 };
 

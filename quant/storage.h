@@ -21,7 +21,10 @@ struct StoredWeight {
   uint64_t rows = 0, cols = 0;
   std::vector<const TensorExtent*> parts;  // [0] holds the codes
 
-  bool is_quantized() const { return parts.size() > 1; }
+  // Floats of one type, in however many tensors.
+  bool is_plain() const;
+  // Codes that a scheme makes numbers of, or that some scheme would.
+  bool is_quantized() const;
 };
 
 // Pairs every weight of a checkpoint with its partners, across shards, and finds its scheme.

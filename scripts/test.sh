@@ -34,7 +34,7 @@ stage() {
     failed="$failed $name"
     printf '== %s FAILED\n' "$name"
   fi
-  timings+=$(printf '\n  %-12s %4d s' "$name" $((SECONDS - begin)))
+  timings+=$(printf '\n  %-13s %4d s' "$name" $((SECONDS - begin)))
 }
 
 # Stages without which no other can run.
@@ -51,21 +51,46 @@ build_and_test() {
   scripts/build.sh "$1" && run_ctest "$1"
 }
 
+# make_venv FOLDER REQUIREMENTS [BASE]: what the venv BASE has is taken from there.
 make_venv() {
-  local venv=build/venv stamp
-  stamp=$(python3 --version; cat tests/interop/requirements.txt)
-  if [ "$(cat $venv/stamp 2>/dev/null)" != "$stamp" ]; then
-    rm -rf $venv && python3 -m venv $venv &&
-      $venv/bin/pip install --quiet --disable-pip-version-check \
-        -r tests/interop/requirements.txt &&
-      printf '%s' "$stamp" >$venv/stamp
+  local venv=$1 requirements=$2 base=${3:-} stamp packages
+  stamp=$(python3 --version; cat "$requirements" ${base:+"$base/stamp"})
+  [ "$(cat "$venv/stamp" 2>/dev/null)" != "$stamp" ] || return 0
+  rm -rf "$venv" && python3 -m venv "$venv" || return
+  if [ -n "$base" ]; then
+    packages=$(echo "$PWD/$base"/lib/python3*/site-packages)
+    echo "$packages" >"$(echo "$venv"/lib/python3*/site-packages)/base.pth"
   fi
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" &&
+    printf '%s' "$stamp" >"$venv/stamp"
+}
+
+# Sources of packages that cannot be imported without a GPU's: functions are taken out of them.
+fetch_upstream() {
+  local packages=build/upstream wanted
+  wanted=$(cat tests/interop/sources.txt)
+  [ "$(cat $packages/stamp 2>/dev/null)" != "$wanted" ] || return 0
+  rm -rf $packages &&
+    build/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+      --no-build-isolation -d $packages -r tests/interop/sources.txt &&
+    printf '%s' "$wanted" >$packages/stamp
+}
+
+# run_pytest VENV FOLDER
+run_pytest() {
+  TESSERA="$PWD/build/release/bin/tessera" "$1/bin/python" -m pytest -q -p no:cacheprovider \
+    ${quick:+-m "not slow"} "$2"
 }
 
 run_interop() {
-  make_venv &&
-    TESSERA="$PWD/build/release/bin/tessera" build/venv/bin/python -m pytest -q -p no:cacheprovider \
-      ${quick:+-m "not slow"} tests/interop
+  make_venv build/venv tests/interop/requirements.txt || return
+  fetch_upstream  # its tests tell if that failed
+  run_pytest build/venv tests/interop
+}
+
+run_transformers4() {
+  make_venv build/venv-transformers4 tests/interop/requirements-transformers4.txt build/venv &&
+    run_pytest build/venv-transformers4 tests/interop/transformers4
 }
 
 need setup scripts/setup.sh
@@ -76,7 +101,10 @@ if [ -n "$thorough" ]; then
   stage asan-ubsan build_and_test asan-ubsan
   command -v clang++-19 >/dev/null && stage tsan build_and_test tsan
 fi
-[ -z "$interop" ] || stage interop run_interop
+if [ -n "$interop" ]; then
+  stage interop run_interop
+  stage transformers4 run_transformers4
+fi
 
 printf '\ntimings:%s\n' "$timings"
 [ -z "$quick" ] || echo "left out by --quick: tests labelled slow"

@@ -77,6 +77,8 @@ void AttendNaive(const HeadInput<T>& head, MatrixView<T> out) {
     MultiplyTransposed(head.query.Rows(begin, end), keys.view().Rows(0, end), scores);
     FinishScores(head, begin, scores);
     Multiply(scores, values.view().Rows(0, end), out.Rows(begin, end));
+    if (head.mixed.data == nullptr) return;
+    Multiply(scores, head.latent.Rows(0, end), head.mixed.Rows(begin, end));
   });
   RoundRows(head.bf16, out);
 }
@@ -85,7 +87,9 @@ template <class T>
 void AttendAbsorbed(const HeadInput<T>& head, MatrixView<T> out) {
   const uint64_t tokens = head.query.rows, nope = head.kv_b.rows - out.cols;
   const MatrixView<const T> q_rope = head.query.Cols(nope, head.query.cols);
-  Matrix<T> query(tokens, head.latent.cols), mixed(tokens, head.latent.cols);
+  Matrix<T> query(tokens, head.latent.cols), own;
+  if (head.mixed.data == nullptr) own = Matrix<T>(tokens, head.latent.cols);
+  const MatrixView<T> mixed = head.mixed.data == nullptr ? own.view() : head.mixed;
   Multiply(head.query.Cols(0, nope), head.kv_b.Rows(0, nope), query.view());
   RoundRows(head.bf16, query.view());
   Matrix<T> positional(std::min(kQueryBlock, tokens), tokens);
@@ -99,10 +103,10 @@ void AttendAbsorbed(const HeadInput<T>& head, MatrixView<T> out) {
       for (uint64_t k = 0; k < end; ++k) scores.row(i)[k] += extra.row(i)[k];
     }
     FinishScores(head, begin, scores);
-    Multiply(scores, head.latent.Rows(0, end), mixed.view().Rows(begin, end));
+    Multiply(scores, head.latent.Rows(0, end), mixed.Rows(begin, end));
   });
-  RoundRows(head.bf16, mixed.view());
-  MultiplyTransposed(mixed.view(), head.kv_b.Rows(nope, head.kv_b.rows), out);
+  RoundRows(head.bf16, mixed);
+  MultiplyTransposed(mixed, head.kv_b.Rows(nope, head.kv_b.rows), out);
   RoundRows(head.bf16, out);
 }
 

@@ -17,6 +17,9 @@ struct HeadInput {
   double scale = 1;            // of the softmax
   bool bf16 = false;           // round what the models hold in BF16; no matter for double
   const KeySelection* selection = nullptr;  // nullptr: all keys up to the query's own
+  // If given, receives what the V rows of kv_b meet when they are absorbed: the latent, mixed by
+  // the attention of each query, [tokens, kv_lora_rank].
+  MatrixView<T> mixed = {};
 };
 
 // `out` is [tokens, v]. Instantiated for float and double.

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <set>
 #include <string_view>
+
+#include "verify/number_text.h"
 
 namespace tessera {
 namespace {
@@ -42,15 +43,9 @@ CellTone ToneOf(const TensorComparison& tensor, const Medians& medians) {
   return above >= 1 ? CellTone::kAbove : CellTone::kUsual;
 }
 
-std::string Fixed(double value, const char* format) {
-  char text[32];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
 std::string Describe(const TensorComparison& tensor) {
   if (!IsLossy(tensor)) return tensor.rule;
-  const std::string decibels = Fixed(tensor.stats.sqnr(), "%.2f dB");
+  const std::string decibels = NumberText(tensor.stats.sqnr(), "%.2f dB");
   return tensor.agreement == Agreement::kFailed ? decibels + ", " + tensor.rule : decibels;
 }
 
@@ -95,7 +90,7 @@ class Cell {
     const bool lacks = !missing_.empty() && worst_->agreement != Agreement::kFailed;
     if (!missing_.empty()) text += "; others " + missing_;
     return {lacks ? CellTone::kMissing : ToneOf(*worst_, medians), std::move(text),
-            IsLossy(*worst_) ? Fixed(worst_->stats.sqnr(), "%.1f") : ""};
+            IsLossy(*worst_) ? NumberText(worst_->stats.sqnr(), "%.1f") : ""};
   }
 
  private:

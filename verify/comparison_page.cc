@@ -1,39 +1,22 @@
 #include "verify/comparison_page.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <map>
 
-#include "formats/version.h"
 #include "verify/comparison_maps.h"
+#include "verify/number_text.h"
 
 namespace tessera {
 namespace {
 
 constexpr size_t kWorstRows = 200;
 
-std::string Number(double value, const char* format) {
-  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
-  char text[32];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
-HtmlCell NumberCell(double value, const char* format) {
-  // Infinity sorts behind every number, whatever its sign says.
-  const double key = std::isinf(value) ? std::copysign(1e300, value) : value;
-  return {.text = Number(value, format), .sort_key = Number(key, "%.17g"), .number = true};
-}
-
-HtmlCell CountCell(uint64_t count) { return {.text = std::to_string(count), .number = true}; }
-
 std::string Gigabytes(uint64_t bytes) {
   const char* units[] = {"B", "kB", "MB", "GB", "TB"};
   double value = static_cast<double>(bytes);
   size_t unit = 0;
   for (; value >= 999.95 && unit + 1 < std::size(units); ++unit) value /= 1000;
-  return Number(value, unit == 0 ? "%.0f " : "%.1f ") + units[unit];
+  return NumberText(value, unit == 0 ? "%.0f " : "%.1f ") + units[unit];
 }
 
 PageSection MapSection(std::string id, std::string title, const std::string& text,
@@ -46,8 +29,8 @@ HtmlCell PlaceCell(const std::optional<QualityPlace>& place, bool group) {
   if (!place) return {.text = "", .number = true};
   std::string text = std::to_string(place->row);
   if (group) text += ":" + std::to_string(place->col);
-  return {.text = text + " (" + Number(place->sqnr(), "%.1f") + " dB)",
-          .sort_key = Number(std::max(-1e300, place->sqnr()), "%.17g"),
+  return {.text = text + " (" + NumberText(place->sqnr(), "%.1f") + " dB)",
+          .sort_key = NumberText(std::max(-1e300, place->sqnr()), "%.17g"),
           .number = true};
 }
 
@@ -86,24 +69,6 @@ PageSection WorstSection(const ComparisonReport& report) {
                                "Worst row", "Worst group", "Judgement"},
                               rows);
   return section;
-}
-
-PageSection GateSection(const ComparisonReport& report) {
-  std::vector<std::vector<HtmlCell>> rows;
-  for (const GateResult& result : report.gates) {
-    const GateInfo& info = Info(result.gate);
-    const std::string unit = info.unit.empty() ? "" : " " + std::string(info.unit);
-    rows.push_back(
-        {{.text = std::string(info.name)},
-         NumberCell(result.value, "%.4g"),
-         {.text = (info.at_least ? "at least " : "at most ") + Number(result.limit, "%g") + unit},
-         {.text = result.ok ? "kept" : "missed", .bad = !result.ok},
-         {.text = std::string(info.what)},
-         {.text = result.tensor}});
-  }
-  return {"gates", "Gates",
-          "<p>What B must keep to. Each value is the tightest of all tensors.</p>" +
-              RenderTable({"Gate", "Value", "Limit", "", "Measures", "Tightest tensor"}, rows)};
 }
 
 std::string Names(const std::vector<std::string>& names) {
@@ -146,18 +111,6 @@ PageSection CoverageSection(const ComparisonReport& report) {
               RenderTable({"What became of it", "", "Tensors of A", "Tensors of B"}, rows) + lists};
 }
 
-PageSection SizeSection(const ComparisonReport& report) {
-  const uint64_t largest = std::max({uint64_t{1}, report.a.bytes, report.b.bytes});
-  std::string html;
-  for (const ComparedSide* side : {&report.a, &report.b}) {
-    const double share = 100 * static_cast<double>(side->bytes) / static_cast<double>(largest);
-    html += "<p>" + std::string(side == &report.a ? "A " : "B ") + EscapeHtml(side->path) + ": " +
-            Gigabytes(side->bytes) +
-            "<br><span class=\"bar\" style=\"width:" + Number(share, "%.1f") + "%\"></span></p>";
-  }
-  return {"sizes", "Sizes", html};
-}
-
 PageNumber LowestSqnr(const ComparisonReport& report) {
   const TensorComparison* lowest = nullptr;
   for (const TensorComparison& tensor : report.tensors) {
@@ -169,12 +122,44 @@ PageNumber LowestSqnr(const ComparisonReport& report) {
   if (lowest == nullptr) return {"none", "lossy tensors: every value is A's, or A's rounded"};
   std::string label = "lowest SQNR";
   if (lowest->stats.predicted) {
-    label += ", where " + Number(lowest->stats.predicted_sqnr(), "%.1f") + " dB are expected";
+    label += ", where " + NumberText(lowest->stats.predicted_sqnr(), "%.1f") + " dB are expected";
   }
-  return {Number(lowest->stats.sqnr(), "%.1f") + " dB", std::move(label)};
+  return {NumberText(lowest->stats.sqnr(), "%.1f") + " dB", std::move(label)};
 }
 
 }  // namespace
+
+PageSection GateSection(std::string id, std::string title, const std::string& text,
+                        std::span<const GateResult> gates) {
+  std::vector<std::vector<HtmlCell>> rows;
+  for (const GateResult& result : gates) {
+    const GateInfo& info = Info(result.gate);
+    const std::string unit = info.unit.empty() ? "" : " " + std::string(info.unit);
+    const std::string bound = info.at_least ? "at least " : "at most ";
+    rows.push_back({{.text = std::string(info.name)},
+                    NumberCell(result.value, "%.4g"),
+                    {.text = bound + NumberText(result.limit, "%g") + unit},
+                    {.text = result.ok ? "kept" : "missed", .bad = !result.ok},
+                    {.text = std::string(info.what)},
+                    {.text = result.tensor}});
+  }
+  return {std::move(id), std::move(title),
+          "<p>" + EscapeHtml(text) + "</p>" +
+              RenderTable({"Gate", "Value", "Limit", "", "Measures", "Tightest tensor"}, rows)};
+}
+
+PageSection SizeSection(const ComparedSide& a, const ComparedSide& b) {
+  const uint64_t largest = std::max({uint64_t{1}, a.bytes, b.bytes});
+  std::string html;
+  for (const ComparedSide* side : {&a, &b}) {
+    const double share = 100 * static_cast<double>(side->bytes) / static_cast<double>(largest);
+    html += "<p>" + std::string(side == &a ? "A " : "B ") + EscapeHtml(side->path) + ": " +
+            Gigabytes(side->bytes) +
+            "<br><span class=\"bar\" style=\"width:" + NumberText(share, "%.1f") +
+            "%\"></span></p>";
+  }
+  return {"sizes", "Sizes", html};
+}
 
 std::vector<PageSection> ComparisonSections(const ComparisonReport& report) {
   std::vector<PageSection> sections = {
@@ -187,37 +172,26 @@ std::vector<PageSection> ComparisonSections(const ComparisonReport& report) {
         MapSection("experts", "Experts", "down_proj of every routed expert.", experts));
   }
   sections.push_back(WorstSection(report));
-  sections.push_back(GateSection(report));
+  sections.push_back(GateSection("gates", "Gates",
+                                 "What B must keep to. Each value is the tightest of all tensors.",
+                                 report.gates));
   sections.push_back(CoverageSection(report));
-  sections.push_back(SizeSection(report));
   return sections;
 }
 
-std::string RenderComparisonPage(const ComparisonReport& report, const std::string& command) {
+std::vector<PageNumber> ComparisonNumbers(const ComparisonReport& report) {
   const uint64_t shared = report.tensors.size();
   uint64_t unexplained = 0, all = shared;
   for (const UnmatchedGroup& group : report.unmatched) {
     all += group.names.size();
     if (!group.explained) unexplained += group.names.size();
   }
-  Page page{
-      .title = "tessera verify: " + report.a.path + " and " + report.b.path,
-      .verdict = report.verdict,
-      .passes = report.passes(),
-      .numbers = {{std::to_string(all - unexplained) + " / " + std::to_string(all),
-                   "tensors accounted for"},
-                  {std::to_string(report.exact + report.within) + " / " + std::to_string(shared),
-                   std::to_string(report.exact) + " equal, " + std::to_string(report.within) +
-                       " as they should be, " + std::to_string(report.failed) + " not"},
-                  LowestSqnr(report)},
-      .sections = ComparisonSections(report)};
-  page.sections.push_back({"reproduce", "Reproduce",
-                           "<pre>" + EscapeHtml(command) + "</pre><p>tessera " +
-                               std::string(kVersion) + ", numerics " +
-                               std::to_string(kNumericsVersion) +
-                               ". The same report for any --threads "
-                               "and --memory.</p>"});
-  return RenderPage(page);
+  return {
+      {std::to_string(all - unexplained) + " / " + std::to_string(all), "tensors accounted for"},
+      {std::to_string(report.exact + report.within) + " / " + std::to_string(shared),
+       std::to_string(report.exact) + " equal, " + std::to_string(report.within) +
+           " as they should be, " + std::to_string(report.failed) + " not"},
+      LowestSqnr(report)};
 }
 
 }  // namespace tessera

@@ -1,6 +1,7 @@
-// A comparison as a page that a person would rather look at.
+// A tensor comparison as sections of a page.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,10 +10,13 @@
 
 namespace tessera {
 
-// `command` is shown as the way to make the report again.
-std::string RenderComparisonPage(const ComparisonReport& report, const std::string& command);
-
-// The sections alone, for pages that have more.
+// The three that say it best.
+std::vector<PageNumber> ComparisonNumbers(const ComparisonReport& report);
 std::vector<PageSection> ComparisonSections(const ComparisonReport& report);
+
+// What other comparisons share.
+PageSection GateSection(std::string id, std::string title, const std::string& text,
+                        std::span<const GateResult> gates);
+PageSection SizeSection(const ComparedSide& a, const ComparedSide& b);
 
 }  // namespace tessera

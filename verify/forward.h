@@ -26,6 +26,7 @@ struct ForwardOptions {
   CheckpointOptions checkpoint;
   const std::atomic<int>* signal = nullptr;  // non-zero: stop with kInterrupted or kTerminated
   LinearObserver observer;                   // may be empty
+  HeadObserver head_observer;                // may be empty
 };
 
 // Steps in this order: Start; Layer for each main layer; Finish; Logits as often as wanted. Then,
@@ -39,16 +40,25 @@ class ForwardPass {
                                                    const ForwardOptions& options,
                                                    WorkCounters& counters);
 
+  const Source& source() const { return source_; }
   const ModelSpec& spec() const { return *source_.spec; }
+  const ForwardConfig& config() const { return config_; }
 
-  // kMemoryBudget if a layer's activations and hot panels do not fit into options.memory.
-  Result<void> Start(std::span<const uint32_t> tokens);
+  // Another budget, before Start.
+  void set_memory(uint64_t bytes) { options_.memory = bytes; }
+
+  // Tokens are cut into sequences of `sequence` (0: all in one; the last may be shorter) that know
+  // nothing of each other and go through each layer together, so that its weights are read for all
+  // of them at once. kMemoryBudget if a layer's activations and hot panels do not fit into
+  // options.memory.
+  Result<void> Start(std::span<const uint32_t> tokens, uint64_t sequence = 0);
   Result<void> Layer(uint32_t layer);
   Result<void> Finish();
 
   // Only a module of the first kind is run: layer num_hidden_layers drafts the token after next.
   bool has_mtp() const;
-  // Position i pairs the final hidden state of token i with the embedding of token i + 1.
+  // Pairs the final hidden state of each token but a sequence's last with the embedding of the
+  // token after it.
   Result<void> StartMtp();
 
   // Valid until the next step.
@@ -64,8 +74,11 @@ class ForwardPass {
   ForwardPass(Source source, const ForwardOptions& options, WorkCounters& counters);
 
   ForwardContext Context() const;
+  void Cut(uint64_t tokens, uint64_t sequence);
   Result<void> CheckMemory();
   Result<void> CheckSignal() const;
+  Result<void> Attend(uint32_t layer, ConstMatrix normed);
+  Result<void> AddDense(uint32_t layer, ConstMatrix normed);
   Result<void> Embed(const TensorRole& table, std::span<const uint32_t> tokens,
                      MatrixView<float> out) const;
   TensorRole Role(Module module) const;
@@ -80,13 +93,17 @@ class ForwardPass {
   bool mtp_ = false;  // past StartMtp
   std::vector<uint32_t> tokens_;
   Matrix<float> stream_, hidden_;
-  KeySelection selection_;
+  std::vector<RowRange> sequences_;      // of stream_
+  std::vector<KeySelection> selection_;  // of each sequence
   std::optional<Routing> routing_;
 };
 
 inline constexpr uint64_t kLogitTokens = 512;
 
-// What a pass over so many tokens needs at most, prefetching not counted.
-uint64_t ForwardMemory(const ModelSpec& spec, uint64_t tokens, unsigned threads);
+// What a pass over so many tokens in sequences of at most `sequence` needs at most, prefetching not
+// counted.
+uint64_t ForwardMemory(const ModelSpec& spec, uint64_t tokens, uint64_t sequence, unsigned threads);
+// What it holds between its steps, with a caller's chunk of logits; prefetching not counted.
+uint64_t RestingForwardMemory(const ModelSpec& spec, uint64_t tokens);
 
 }  // namespace tessera

@@ -236,6 +236,10 @@ Result<ForwardConfig> ForwardConfig::FromConfig(const Json& json, const ModelSpe
   TESSERA_TRY(ReadIndexer(fields, spec, config));
   TESSERA_ASSIGN(const QuantArgs quant, QuantArgs::FromConfig(json));
   config.ue8m0_activations = quant.ue8m0;
+  const Json* bos = fields.Find("bos_token_id");
+  if (bos != nullptr && bos->is_number_unsigned() && bos->get<uint64_t>() < spec.vocab_size) {
+    config.bos_token_id = bos->get<uint32_t>();
+  }
   return config;
 }
 

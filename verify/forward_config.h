@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "formats/json.h"
 #include "formats/model_spec.h"
@@ -36,7 +37,8 @@ struct ForwardConfig {
   uint32_t n_group = 1, topk_group = 1;
   bool norm_topk_prob = false;
   double routed_scaling_factor = 1;
-  bool ue8m0_activations = false;  // quantization_config.scale_fmt, for FP8 activations
+  bool ue8m0_activations = false;        // quantization_config.scale_fmt, for FP8 activations
+  std::optional<uint32_t> bos_token_id;  // where it is one id of the vocabulary
 
   // kBadConfig or kUnsupported.
   static Result<ForwardConfig> FromConfig(const Json& config, const ModelSpec& spec);

@@ -7,30 +7,6 @@
 namespace tessera {
 namespace {
 
-double LogSumExp(std::span<const float> logits) {
-  const double max = double{std::ranges::max(logits)};
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit} - max);
-  return max + std::log(sum);
-}
-
-std::vector<TokenProbability> TopK(std::span<const float> logits) {
-  std::vector<uint32_t> order(logits.size());
-  std::iota(order.begin(), order.end(), 0u);
-  const size_t count = std::min(kReportedTopK, order.size());
-  std::ranges::partial_sort(order, order.begin() + static_cast<ptrdiff_t>(count),
-                            [&](uint32_t a, uint32_t b) {
-                              return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-                            });
-  const double total = LogSumExp(logits);
-  std::vector<TokenProbability> top;
-  for (size_t i = 0; i < count; ++i) {
-    const double logit = double{logits[order[i]]};
-    top.push_back({order[i], logit, std::exp(logit - total)});
-  }
-  return top;
-}
-
 // Calls `row(position, logits)` for all positions up to `positions`, and `sink` for their chunks.
 Result<void> ForEachLogits(const ForwardPass& pass, uint64_t positions, const LogitsSink& sink,
                            const std::function<void(uint64_t, std::span<const float>)>& row) {
@@ -64,6 +40,30 @@ Result<void> Draft(ForwardPass& pass, std::span<const uint32_t> tokens, ForwardR
 
 }  // namespace
 
+double LogSumExp(std::span<const float> logits) {
+  const double max = double{std::ranges::max(logits)};
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(double{logit} - max);
+  return max + std::log(sum);
+}
+
+std::vector<TokenProbability> LikeliestTokens(std::span<const float> logits, size_t count) {
+  std::vector<uint32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0u);
+  count = std::min(count, order.size());
+  std::ranges::partial_sort(order, order.begin() + static_cast<ptrdiff_t>(count),
+                            [&](uint32_t a, uint32_t b) {
+                              return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+                            });
+  const double total = LogSumExp(logits);
+  std::vector<TokenProbability> top;
+  for (size_t i = 0; i < count; ++i) {
+    const double logit = double{logits[order[i]]};
+    top.push_back({order[i], logit, std::exp(logit - total)});
+  }
+  return top;
+}
+
 double NegativeLogLikelihood(std::span<const float> logits, uint32_t token) {
   return LogSumExp(logits) - double{logits[token]};
 }
@@ -86,7 +86,7 @@ Result<ForwardReport> RunForward(ForwardPass& pass, std::span<const uint32_t> to
     if (i + 1 < tokens.size()) {
       nll += NegativeLogLikelihood(logits, tokens[i + 1]);
     } else {
-      report.top_k = TopK(logits);
+      report.top_k = LikeliestTokens(logits, kReportedTopK);
     }
   }));
   if (tokens.size() > 1) report.nll = nll / static_cast<double>(tokens.size() - 1);

@@ -38,5 +38,8 @@ Result<ForwardReport> RunForward(ForwardPass& pass, std::span<const uint32_t> to
 double NegativeLogLikelihood(std::span<const float> logits, uint32_t token);
 // Of equal values the first.
 uint32_t ArgMax(std::span<const float> logits);
+double LogSumExp(std::span<const float> logits);
+// Likeliest first, of equals the smaller id.
+std::vector<TokenProbability> LikeliestTokens(std::span<const float> logits, size_t count);
 
 }  // namespace tessera

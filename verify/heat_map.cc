@@ -23,6 +23,11 @@ constexpr ToneInfo kTones[] = {
     {CellTone::kAbove, "t-above", "1 dB or more above"},
     {CellTone::kFailed, "t-failed", "misses a gate"},
     {CellTone::kMissing, "t-missing", "only one side has it"},
+    {CellTone::kAllAgree, "t-exact", "the same tokens"},
+    {CellTone::kMostAgree, "t-rounded", "95 % or more the same"},
+    {CellTone::kSomeAgree, "t-below", "75 % or more"},
+    {CellTone::kFewAgree, "t-far", "fewer"},
+    {CellTone::kUnused, "t-usual", "no token"},
 };
 
 // Cells are drawn in a grid of these units; the browser scales it to the page.
@@ -149,12 +154,7 @@ class Drawing {
       cells.push_back(std::ranges::lower_bound(texts, cell.text) - texts.begin());
     }
     data["cells"] = std::move(cells);
-    std::string json = data.dump(-1, ' ', true, Json::error_handler_t::replace);
-    // "</script>" inside a string would end the element.
-    for (size_t at = 0; (at = json.find('<', at)) != std::string::npos;) {
-      json.replace(at, 1, "\\u003c");
-    }
-    return "<script type=\"application/json\">" + json + "</script>";
+    return EmbedJson(data);
   }
 
   const HeatMap& map_;

@@ -19,6 +19,12 @@ enum class CellTone : uint8_t {
   kAbove,
   kFailed,
   kMissing,
+  // By the share of an expert's tokens that both sides sent there.
+  kAllAgree,
+  kMostAgree,
+  kSomeAgree,
+  kFewAgree,
+  kUnused,
 };
 
 struct HeatCell {

@@ -13,8 +13,14 @@
 namespace tessera {
 
 // Sees the input [tokens, in] of every linear before it is used: of a routed expert only the tokens
-// that go there. Called once a linear, for different experts at the same time.
+// that go there. Called once a linear and sequence, for different experts at the same time.
 using LinearObserver = std::function<void(const TensorRole& weight, ConstMatrix input)>;
+
+// Sees what the halves of kv_b_proj meet where they are absorbed, head by head, heads at the same
+// time: the K half the query's part without positions [tokens, nope], the V half the latent as the
+// attention mixes it [tokens, kv_lora_rank]. GGUF files hold them so, as attn_k_b and attn_v_b.
+using HeadObserver =
+    std::function<void(uint32_t layer, uint64_t head, ConstMatrix query, ConstMatrix mixed)>;
 
 // What the parts of a forward pass share. Borrows all of it.
 struct ForwardContext {
@@ -23,7 +29,8 @@ struct ForwardContext {
   Arithmetic arithmetic;
   const ModelWeights& weights;
   const Threads& threads;
-  const LinearObserver& observer;  // may be empty
+  const LinearObserver& observer;     // may be empty
+  const HeadObserver& head_observer;  // may be empty
 };
 
 // y = x W^T. Only panels of W are in memory as F32: about kPanelValues values, of 128 to

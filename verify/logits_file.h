@@ -1,36 +1,27 @@
-// A safetensors file with one F32 tensor `logits` [tokens, vocab], written as rows come and there
-// under its name only when whole.
+// A safetensors file with one F32 tensor `logits` [tokens, vocab], written as rows come.
 #pragma once
 
 #include <filesystem>
 #include <span>
 
-#include "formats/file.h"
 #include "formats/result.h"
+#include "formats/staged_file.h"
 
 namespace tessera {
 
 class LogitsFile {
  public:
-  // Writes beside `path` until Publish; what another run left there is replaced.
   static Result<LogitsFile> Create(const std::filesystem::path& path, uint64_t tokens,
                                    uint64_t vocab_size);
-  LogitsFile(LogitsFile&&) noexcept = default;
-  LogitsFile& operator=(LogitsFile&&) = delete;
-  ~LogitsFile();  // removes what was not published
 
   Result<void> WriteRows(uint64_t first, std::span<const float> rows);
-  Result<void> Publish();
+  Result<void> Publish() { return staged_.Publish(); }
 
  private:
-  LogitsFile(File file, std::filesystem::path path, uint64_t data_begin, uint64_t vocab_size)
-      : file_(std::move(file)),
-        path_(std::move(path)),
-        data_begin_(data_begin),
-        vocab_size_(vocab_size) {}
+  LogitsFile(StagedFile staged, uint64_t data_begin, uint64_t vocab_size)
+      : staged_(std::move(staged)), data_begin_(data_begin), vocab_size_(vocab_size) {}
 
-  File file_;
-  std::filesystem::path path_;  // empty: nothing left to remove
+  StagedFile staged_;
   uint64_t data_begin_, vocab_size_;
 };
 

@@ -1,19 +1,15 @@
 #include "verify/manifest_check.h"
 
-#include <tbb/global_control.h>
-#include <tbb/info.h>
-#include <tbb/parallel_for.h>
-#include <tbb/task_arena.h>
-
 #include <algorithm>
 #include <csignal>
 #include <map>
 #include <optional>
 #include <tuple>
 
-#include "formats/checkpoint.h"
 #include "formats/hash.h"
 #include "formats/manifest.h"
+#include "verify/output_file.h"
+#include "verify/parallel.h"
 
 namespace tessera {
 namespace {
@@ -25,9 +21,14 @@ constexpr uint64_t kMaxTiles = uint64_t{1} << 24;  // of one tensor: bounds what
 
 class ManifestCheck {
  public:
-  ManifestCheck(const fs::path& dir, const Manifest& manifest, const ManifestCheckOptions& options,
-                WorkCounters& counters)
-      : dir_(dir), manifest_(manifest), options_(options), counters_(counters) {}
+  ManifestCheck(const fs::path& dir, bool is_folder, const Manifest& manifest,
+                const ManifestCheckOptions& options, WorkCounters& counters)
+      : dir_(dir),
+        is_folder_(is_folder),
+        manifest_(manifest),
+        options_(options),
+        threads_(options.threads),
+        counters_(counters) {}
 
   Result<ManifestReport> Run() {
     for (const ManifestSideFile& file : manifest_.side_files) CheckSideFile(file);
@@ -80,8 +81,9 @@ class ManifestCheck {
     return hash.Finish();
   }
 
-  // Loaders pick up what lies in the folder, listed or not.
+  // Loaders pick up what lies in the folder, listed or not; but not beside a single file.
   void FindUnlisted() {
+    if (!is_folder_) return;
     const auto listed = [](const auto& files, const std::string& name) {
       const auto it = std::ranges::lower_bound(
           files, name, {}, [](const auto& f) -> const std::string& { return f.name; });
@@ -104,14 +106,14 @@ class ManifestCheck {
   // at a time.
   void CheckShard(const ManifestFile& file) {
     const std::vector<const ManifestTensor*>& listed = listed_[file.name];
-    const Result<Checkpoint> shard = Checkpoint::Open(dir_ / file.name);
+    const Result<OutputFile> shard = OutputFile::Open(dir_ / file.name);
     if (!shard) {
       report_.failed += listed.size();
       return Fault("", file.name, shard.error().what());
     }
-    if (shard->shards()[0].header != file.header) {
+    if (shard->header() != file.header) {
       Fault("", file.name, "the file's header changed");
-    } else if (shard->shards()[0].identity.size != file.bytes) {
+    } else if (shard->bytes() != file.bytes) {
       Fault("", file.name, "the file has another size");
     }
     std::vector<Pair> pairs = MatchNames(listed, *shard, file.name);
@@ -128,7 +130,7 @@ class ManifestCheck {
 
   // Both lists are sorted by name.
   std::vector<Pair> MatchNames(const std::vector<const ManifestTensor*>& listed,
-                               const Checkpoint& shard, const std::string& file) {
+                               const OutputFile& shard, const std::string& file) {
     std::vector<Pair> pairs;
     for (const ManifestTensor* tensor : listed) {
       const TensorExtent* extent = shard.Find(tensor->name);
@@ -152,24 +154,16 @@ class ManifestCheck {
     return pairs;
   }
 
-  void HashTensors(const Checkpoint& shard, std::vector<Pair>& pairs) {
+  void HashTensors(const OutputFile& shard, std::vector<Pair>& pairs) {
     // In file order, so that reading is sequential.
     std::ranges::sort(pairs, {}, [](const Pair& pair) { return pair.extent->offset; });
-    const int threads = options_.threads == 0 ? tbb::info::default_concurrency()
-                                              : static_cast<int>(options_.threads);
-    // Without the limit oneTBB complains on stderr when asked for more threads than cores.
-    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
-                                    static_cast<size_t>(threads));
-    tbb::task_arena arena(threads);
-    arena.execute([&] {
-      tbb::parallel_for(size_t{0}, pairs.size(), [&](size_t i) {
-        if (!Stopped()) pairs[i].wrong = Compare(shard, pairs[i]);
-      });
+    threads_.ForEach(pairs.size(), [&](size_t i) {
+      if (!Stopped()) pairs[i].wrong = Compare(shard, pairs[i]);
     });
   }
 
   // What is wrong, if anything.
-  std::optional<std::string> Compare(const Checkpoint& shard, const Pair& pair) const {
+  std::optional<std::string> Compare(const OutputFile& shard, const Pair& pair) const {
     const ManifestTensor* tensor = pair.tensor;
     const TensorExtent* extent = pair.extent;
     std::vector<Digest> tiles;
@@ -201,9 +195,11 @@ class ManifestCheck {
 
   bool Stopped() const { return options_.signal != nullptr && *options_.signal != 0; }
 
-  const fs::path& dir_;
+  const fs::path dir_;
+  const bool is_folder_;
   const Manifest& manifest_;
   const ManifestCheckOptions& options_;
+  const Threads threads_;
   WorkCounters& counters_;
   std::map<std::string_view, std::vector<const ManifestTensor*>> listed_;  // by file
   ManifestReport report_;
@@ -211,10 +207,13 @@ class ManifestCheck {
 
 }  // namespace
 
-Result<ManifestReport> CheckManifest(const fs::path& dir, const ManifestCheckOptions& options,
+Result<ManifestReport> CheckManifest(const fs::path& out, const ManifestCheckOptions& options,
                                      WorkCounters& counters) {
-  TESSERA_ASSIGN(const Manifest manifest, ReadManifest(dir));
-  return ManifestCheck(dir, manifest, options, counters).Run();
+  const bool is_file = out.extension() == ".gguf";
+  const fs::path path =
+      is_file ? out.parent_path() / ManifestNameOf(out.filename().string()) : out / kManifestName;
+  TESSERA_ASSIGN(const Manifest manifest, ReadManifest(path));
+  return ManifestCheck(path.parent_path(), !is_file, manifest, options, counters).Run();
 }
 
 }  // namespace tessera

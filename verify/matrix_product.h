@@ -2,9 +2,13 @@
 // of a product depend on its sizes and on the CPU, not on what else runs.
 #pragma once
 
+#include "formats/result.h"
 #include "verify/matrix.h"
 
 namespace tessera {
+
+// Loads OpenBLAS, if it is not yet. The first product would, but cannot say what is wrong.
+Result<void> LoadMatrixProducts();
 
 // c = a b^T: the product with a weight as it is stored, [out, in].
 void MultiplyTransposed(MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c);

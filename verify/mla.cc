@@ -63,17 +63,24 @@ Result<void> AttendHead(const ForwardContext& context, const TensorRole& kv_b, c
   // The demo absorbs this weight, dequantized to BF16: no quantized activation meets it.
   if (demo) RoundToBf16(values);
   const ConstMatrix latent = p.latent.view();
-  const HeadInput<float> input{
-      .query = p.query.view().Cols(head * query_dim, (head + 1) * query_dim),
-      .latent = latent.Cols(0, spec.kv_lora_rank),
-      .k_rope = latent.Cols(spec.kv_lora_rank, latent.cols),
-      .kv_b = {values.data(), rows, spec.kv_lora_rank, spec.kv_lora_rank},
-      .scale = SoftmaxScale(context),
-      .bf16 = context.arithmetic != Arithmetic::kF32,
-      .selection = &selection};
+  HeadInput<float> input{.query = p.query.view().Cols(head * query_dim, (head + 1) * query_dim),
+                         .latent = latent.Cols(0, spec.kv_lora_rank),
+                         .k_rope = latent.Cols(spec.kv_lora_rank, latent.cols),
+                         .kv_b = {values.data(), rows, spec.kv_lora_rank, spec.kv_lora_rank},
+                         .scale = SoftmaxScale(context),
+                         .bf16 = context.arithmetic != Arithmetic::kF32,
+                         .selection = &selection,
+                         .mixed = {}};
   const MatrixView<float> head_out =
       out.Cols(head * spec.v_head_dim, (head + 1) * uint64_t{spec.v_head_dim});
+  Matrix<float> mixed;
+  if (context.head_observer) mixed = Matrix<float>(latent.rows, spec.kv_lora_rank);
+  input.mixed = mixed.view();
   demo ? AttendAbsorbed(input, head_out) : AttendNaive(input, head_out);
+  if (context.head_observer) {
+    context.head_observer(static_cast<uint32_t>(kv_b.layer), head,
+                          input.query.Cols(0, spec.qk_nope_head_dim), input.mixed);
+  }
   return {};
 }
 

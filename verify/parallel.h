@@ -1,19 +1,24 @@
 // Loops over independent pieces on a bounded number of threads. Pieces are cut by the caller, never
-// by the number of threads, so that results do not depend on it.
+// by the number of threads, so that results do not depend on it. oneTBB normally; plain threads in
+// the thread-sanitizer build, because the packaged oneTBB is not instrumented.
 #pragma once
 
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <memory>
 
 #include "formats/result.h"
 
 namespace tessera {
 
+// As many as the scheduler chooses: the cores that this process may use.
+unsigned DefaultThreads();
+
 class Threads {
  public:
-  // `count` 0: the scheduler's choice. Never more than `limit`.
-  Threads(unsigned count, unsigned limit);
+  // `count` 0: DefaultThreads(). Never more than `limit`.
+  explicit Threads(unsigned count, unsigned limit = std::numeric_limits<unsigned>::max());
   ~Threads();
 
   // Calls `piece` for 0 to n - 1. May be called from within a piece; a piece that does so may be

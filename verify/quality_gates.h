@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,10 +15,31 @@
 
 namespace tessera {
 
-enum class StorageKind : uint8_t { kPlain, kFp8, kInt8Group, kInt8, kInt4, kOther };
-std::string_view Name(StorageKind kind);  // "plain", "fp8", "int8-group", "int8", "int4", "other"
-// By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain.
+// From fine to coarse.
+enum class StorageKind : uint8_t {
+  kPlain,
+  kFp8,
+  kInt8Group,
+  kInt8,
+  // Those of bits are GGUF's; its Q8_0, Q4_0 and IQ4 count as integers.
+  k6Bit,
+  k5Bit,
+  k4Bit,
+  kInt4,
+  kFp4,
+  k3Bit,
+  k2Bit,
+  kOther
+};
+// "plain", "fp8", "int8-group", "int8", "6bit", ..., "4bit", "int4", "fp4", "3bit", "2bit", "other"
+std::string_view Name(StorageKind kind);
+// By element type, bits a weight, and weights a scale; a weight without a scheme is kPlain. Of
+// several block types the coarsest decides.
 StorageKind KindOf(const StoredWeight& weight);
+// Whether equal bytes are equal values.
+bool SameEncoding(const StoredWeight& a, const StoredWeight& b);
+// The coarsest way in which B stores a weight that A stores otherwise; kPlain without any.
+StorageKind KindOfChange(const StorageMap& a, const StorageMap& b);
 
 enum class Gate : uint8_t {
   kUnmatched,
@@ -30,19 +52,30 @@ enum class Gate : uint8_t {
   kSqnrInt8,
   kSqnrInt4,
   kMeanSqnrInt4,
+  kSqnrFp4,
+  kSqnr6Bit,
+  kSqnr5Bit,
+  kSqnr4Bit,
+  kSqnr3Bit,
+  kSqnr2Bit,
   kPredictedGap,
   kWorstRow,
   kWorstGroup,
   kGain8Bit,
   kGain4Bit,
+  // Of a forward comparison. The first two have limits by StorageKind.
+  kKl,
+  kTop1,
+  kResidualError,
+  kRoutingOverlap,
 };
-inline constexpr size_t kGates = static_cast<size_t>(Gate::kGain4Bit) + 1;
+inline constexpr size_t kGates = static_cast<size_t>(Gate::kRoutingOverlap) + 1;
 
 struct GateInfo {
   Gate gate;
   std::string_view name;
   bool at_least;  // else at most
-  double limit;   // by default
+  double limit;   // by default; infinite: judged only where a limit is given
   std::string_view unit;
   std::string_view what;
 };
@@ -60,15 +93,15 @@ std::vector<GateValue> GateValues(StorageKind kind, const QualityStats& stats, u
 
 class QualityGates {
  public:
-  QualityGates();
   // Of texts "NAME=VALUE"; kUsage with the list of names, or with what a value must be.
   static Result<QualityGates> WithOverrides(std::span<const std::string> overrides);
 
-  double limit(Gate gate) const { return limits_[static_cast<size_t>(gate)]; }
-  bool Passes(const GateValue& value) const;
+  // `kind` matters for gates of a forward comparison alone.
+  double limit(Gate gate, StorageKind kind = StorageKind::kPlain) const;
+  bool Passes(const GateValue& value, StorageKind kind = StorageKind::kPlain) const;
 
  private:
-  std::array<double, kGates> limits_;
+  std::array<std::optional<double>, kGates> given_;
 };
 
 }  // namespace tessera

@@ -1,6 +1,9 @@
 #include "verify/report_html.h"
 
 #include <cctype>
+#include <cmath>
+
+#include "verify/number_text.h"
 
 namespace tessera {
 namespace {
@@ -44,7 +47,7 @@ thead th{position:sticky;top:0;background:var(--card)}
 table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:6px 10px 6px 0;border-bottom:1px solid var(--line);
 vertical-align:baseline;white-space:nowrap}
-td:first-child{white-space:normal;min-width:230px}
+td:first-child:not(.n){white-space:normal;min-width:230px}
 td:last-child{white-space:normal;min-width:140px}
 .n{text-align:right;padding-right:16px}
 th button{all:unset;cursor:pointer;font-weight:600;color:var(--soft)}
@@ -71,6 +74,17 @@ pre{margin:0 0 12px;padding:12px 16px;background:var(--bg);border:1px solid var(
 border-radius:8px;overflow-x:auto;font-size:13.5px}
 details summary{cursor:pointer}
 main{padding-bottom:40px}
+.chart svg{width:100%;max-width:1040px;height:auto;display:block}
+.chart text.y{text-anchor:end}.chart text.x{text-anchor:middle}
+.chart .line{fill:none;stroke:#3d8bd4;stroke-width:2;stroke-linejoin:round}
+.chart .second{stroke:var(--far);stroke-dasharray:5 3}
+.chart .band{fill:var(--usual);fill-opacity:.7}
+.chart .anchor{stroke:var(--soft);stroke-dasharray:3 3}
+.chart .axis{stroke:var(--line);fill:none}
+.chart .cursor{stroke:var(--ink);stroke-width:1}
+.swatch{display:inline-block;width:14px;height:4px;vertical-align:3px;margin-right:6px}
+.s-line{background:#3d8bd4}.s-second{background:var(--far)}
+.s-band{background:var(--usual);height:12px;vertical-align:-1px}
 @media(max-width:600px){.verdict{font-size:19px}main,header{padding-left:14px;
 padding-right:14px}section{padding:16px 14px}}
 @media print{nav,.detail,th button::after{display:none}section{break-inside:avoid}}
@@ -124,6 +138,36 @@ for (const map of document.querySelectorAll(".map")) {
     if (!step) return;
     event.preventDefault();
     choose(column + step[0], row + step[1]);
+  });
+}
+for (const chart of document.querySelectorAll(".chart")) {
+  const svg = chart.querySelector("svg"), cursor = chart.querySelector(".cursor");
+  const output = chart.querySelector("output");
+  const data = JSON.parse(chart.querySelector("script").textContent);
+  let chosen = 0;
+  const choose = i => {
+    if (i < 0 || i >= data.at.length) return;
+    chosen = i;
+    cursor.setAttribute("transform", `translate(${data.at[i]} 0)`);
+    cursor.setAttribute("visibility", "visible");
+    output.textContent = data.columns[i] + ": " + data.texts[data.cells[i]];
+  };
+  svg.addEventListener("pointermove", event => {
+    const at = new DOMPoint(event.clientX, event.clientY)
+        .matrixTransform(svg.getScreenCTM().inverse()).x;
+    let nearest = 0;
+    data.at.forEach((x, i) => {
+      if (Math.abs(x - at) < Math.abs(data.at[nearest] - at)) nearest = i;
+    });
+    choose(nearest);
+  });
+  chart.addEventListener("focus", () => choose(chosen));
+  chart.addEventListener("keydown", event => {
+    const goal = {ArrowLeft: chosen - 1, ArrowRight: chosen + 1, Home: 0,
+                  End: data.at.length - 1}[event.key];
+    if (goal === undefined) return;
+    event.preventDefault();
+    choose(goal);
   });
 }
 )js";
@@ -192,6 +236,22 @@ std::string EscapeHtml(std::string_view text) {
     }
   }
   return escaped;
+}
+
+std::string EmbedJson(const Json& data) {
+  std::string json = data.dump(-1, ' ', true, Json::error_handler_t::replace);
+  // "</script>" inside a string would end the element.
+  for (size_t at = 0; (at = json.find('<', at)) != std::string::npos;) {
+    json.replace(at, 1, "\\u003c");
+  }
+  return "<script type=\"application/json\">" + json + "</script>";
+}
+
+HtmlCell CountCell(uint64_t count) { return {.text = std::to_string(count), .number = true}; }
+
+HtmlCell NumberCell(double value, const char* format) {
+  const double key = std::isinf(value) ? std::copysign(1e300, value) : value;
+  return {.text = NumberText(value, format), .sort_key = NumberText(key, "%.17g"), .number = true};
 }
 
 std::string RenderTable(const std::vector<std::string>& header,

@@ -7,10 +7,15 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/json.h"
+
 namespace tessera {
 
 // Text as it may stand in an element or in a quoted attribute.
 std::string EscapeHtml(std::string_view text);
+
+// Data for a script to read, as an element.
+std::string EmbedJson(const Json& data);
 
 struct PageNumber {
   std::string value, label;
@@ -36,6 +41,10 @@ struct HtmlCell {
   bool number = false;        // aligned right
   bool bad = false;
 };
+
+HtmlCell CountCell(uint64_t count);
+// `format` is printf's; infinity sorts behind every number, whatever its sign says.
+HtmlCell NumberCell(double value, const char* format);
 
 // Sorted by clicking a header, or by pressing Enter on it.
 std::string RenderTable(const std::vector<std::string>& header,

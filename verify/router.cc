@@ -43,7 +43,8 @@ std::vector<uint32_t> Best(std::span<const double> values, size_t count) {
 }
 
 // Experts outside the best groups get minus infinity: with 0 they would beat negative scores.
-void MaskGroups(const ForwardConfig& config, std::vector<double>& choice) {
+// Returns by how much the last group that is in beat the best one that is out.
+double MaskGroups(const ForwardConfig& config, std::vector<double>& choice) {
   const size_t size = choice.size() / config.n_group;
   std::vector<double> group_scores;
   for (size_t group = 0; group < config.n_group; ++group) {
@@ -53,10 +54,12 @@ void MaskGroups(const ForwardConfig& config, std::vector<double>& choice) {
     const bool pair = config.topk_method == TopkMethod::kNoauxTc;
     group_scores.push_back(pair ? members[0] + members[1] : members[0]);
   }
-  const std::vector<uint32_t> best = Best(group_scores, config.topk_group);
-  for (size_t i = config.topk_group; i < best.size(); ++i) {
+  const size_t in = config.topk_group;
+  const std::vector<uint32_t> best = Best(group_scores, std::min(in + 1, group_scores.size()));
+  for (size_t i = in; i < best.size(); ++i) {
     std::fill_n(choice.begin() + static_cast<ptrdiff_t>(best[i] * size), size, -kInfinity);
   }
+  return in == best.size() ? kInfinity : group_scores[best[in - 1]] - group_scores[best[in]];
 }
 
 }  // namespace
@@ -67,7 +70,11 @@ void ChooseExperts(const ForwardContext& context, std::span<const double> logits
   const std::vector<double> scores = Scores(context, logits);
   std::vector<double> choice = scores;
   for (size_t i = 0; i < bias.size(); ++i) choice[i] += double{bias[i]};
-  if (config.topk_method != TopkMethod::kGreedy) MaskGroups(config, choice);
+  std::ranges::transform(choice, routing.scores.view().row(token),
+                         [](double score) { return static_cast<float>(score); });
+  const bool grouped = config.topk_method != TopkMethod::kGreedy;
+  routing.group_margins[token] =
+      static_cast<float>(grouped ? MaskGroups(config, choice) : kInfinity);
 
   const size_t top_k = routing.top_k;
   const size_t runner_up = std::min(top_k + 1, choice.size());
@@ -103,11 +110,7 @@ Result<Routing> Route(const ForwardContext& context, uint32_t layer, ConstMatrix
   }
   Matrix<double> wide(spec.n_routed_experts, x.cols);
   std::ranges::copy(weight, wide.values().begin());
-  Routing routing;
-  routing.top_k = spec.num_experts_per_tok;
-  routing.experts.resize(x.rows * routing.top_k);
-  routing.weights.resize(x.rows * routing.top_k);
-  routing.margins.resize(x.rows);
+  Routing routing(spec.num_experts_per_tok, x.rows, spec.n_routed_experts);
   constexpr uint64_t kTokens = 32;
   context.threads.ForEach((x.rows + kTokens - 1) / kTokens, [&](size_t i) {
     const uint64_t begin = i * kTokens, end = std::min(begin + kTokens, x.rows);

@@ -11,12 +11,22 @@ namespace tessera {
 
 // Of every token of a layer; `top_k` entries a token, best first.
 struct Routing {
-  uint32_t top_k = 0;
+  Routing(uint32_t top_k, uint64_t tokens, uint32_t n_experts)
+      : top_k(top_k),
+        experts(tokens * top_k),
+        weights(tokens * top_k),
+        margins(tokens),
+        group_margins(tokens),
+        scores(tokens, n_experts) {}
+
+  uint32_t top_k;
   std::vector<uint32_t> experts;
   std::vector<float> weights;
   // By how much the last chosen expert beat the best one left out of the same groups; infinite if
   // none was.
   std::vector<float> margins;
+  std::vector<float> group_margins;  // the same of groups
+  Matrix<float> scores;              // what is compared, bias included: [tokens, experts]
 };
 
 // One token's choice from the router's outputs, [experts]; `bias` is empty without noaux_tc. Of

@@ -1,10 +1,5 @@
 #include "verify/tensor_compare.h"
 
-#include <tbb/global_control.h>
-#include <tbb/info.h>
-#include <tbb/parallel_for.h>
-#include <tbb/task_arena.h>
-
 #include <algorithm>
 #include <csignal>
 #include <mutex>
@@ -12,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "verify/parallel.h"
 #include "verify/tensor_judgement.h"
 #include "verify/tensor_tile.h"
 
@@ -52,9 +48,7 @@ class TensorCompare {
                       .Found(std::to_string(options_.memory) + " bytes")
                       .Next("raise --memory"));
     }
-    const auto threads =
-        static_cast<uint64_t>(options_.threads == 0 ? tbb::info::default_concurrency()
-                                                    : static_cast<int>(options_.threads));
+    const uint64_t threads = options_.threads == 0 ? DefaultThreads() : options_.threads;
     return std::min(threads, options_.memory / std::max<uint64_t>(1, need));
   }
 
@@ -93,12 +87,8 @@ class TensorCompare {
       ++open_[job.pair];
     }
     next_ = 0;
-    // Without the limit oneTBB complains on stderr when asked for more threads than cores.
-    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, workers_);
-    tbb::task_arena arena(static_cast<int>(workers_));
-    arena.execute([&] {
-      tbb::parallel_for(
-          size_t{0}, workers_, [&](size_t) { Work(jobs, measure); }, tbb::simple_partitioner());
+    Threads(static_cast<unsigned>(workers_)).ForEach(workers_, [&](size_t) {
+      Work(jobs, measure);
     });
     if (failure_) return Fail(std::move(failure_->second));
     if (!Stopped()) return {};

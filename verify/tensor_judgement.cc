@@ -2,15 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 #include <string>
+
+#include "verify/number_text.h"
 
 namespace tessera {
 namespace {
 
 std::string DtypeOfB(const TilePair& pair) {
   return std::string(Name(pair.b->parts[0]->info.dtype()));
+}
+
+bool HasSuperBlocks(const StoredWeight& weight) {
+  return std::ranges::any_of(weight.parts, [](const TensorExtent* part) {
+    return Info(part->info.dtype()).block > kQualityGroup;
+  });
 }
 
 void JudgeMeasured(const TilePair& pair, const TileResult& whole, const QualityGates& gates,
@@ -24,6 +31,10 @@ void JudgeMeasured(const TilePair& pair, const TileResult& whole, const QualityG
     return;
   }
   std::vector<GateValue> values = GateValues(tensor.kind, tensor.stats, tensor.misrounded);
+  // The scales of a super-block are rounded to its largest: beside that, a group may become zeros.
+  if (HasSuperBlocks(*pair.b)) {
+    std::erase_if(values, [](const GateValue& value) { return value.gate == Gate::kWorstGroup; });
+  }
   const bool copied = pair.same_encoding && tensor.kind != StorageKind::kPlain && whole.same_scales;
   if (copied) values.push_back({Gate::kCopied, static_cast<double>(tensor.stats.differing)});
   tensor.values = values;
@@ -93,12 +104,6 @@ std::string Count(uint64_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
-std::string Fixed(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", value);
-  return text;
-}
-
 // "; the MTP module (48 tensors) is only in A"
 std::string ExplainedText(const ComparisonReport& report) {
   std::string text;
@@ -132,7 +137,7 @@ std::string Agrees(const ComparisonReport& report) {
            " equal to A rounded to their type" + rest;
   }
   return text + std::to_string(report.within) + " as close as their storage allows, the lowest " +
-         Fixed(lowest->stats.sqnr()) + " dB" + rest;
+         NumberText(lowest->stats.sqnr(), "%.2f") + " dB" + rest;
 }
 
 std::string Disagrees(const ComparisonReport& report) {

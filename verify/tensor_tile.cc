@@ -8,6 +8,7 @@
 
 #include "quant/contradiction.h"
 #include "quant/part_spans.h"
+#include "verify/quality_gates.h"
 
 namespace tessera {
 namespace {
@@ -18,19 +19,6 @@ using ConstParts = std::vector<std::span<const std::byte>>;
 constexpr uint64_t kTileBytes = uint64_t{1} << 20;
 // Values that are decoded at a time: three such buffers fit a second-level cache.
 constexpr uint64_t kChunkValues = uint64_t{1} << 15;
-
-bool IsPlain(const StoredWeight& weight) {
-  return weight.parts.size() == 1 && IsPlainFloat(weight.parts[0]->info.dtype());
-}
-
-bool SameEncoding(const StoredWeight& a, const StoredWeight& b) {
-  const auto same = [](const TensorExtent* x, const TensorExtent* y) {
-    return x->info.dtype() == y->info.dtype() && x->info.shape() == y->info.shape();
-  };
-  if ((a.scheme == nullptr) != (b.scheme == nullptr)) return false;
-  if (a.scheme != nullptr && a.scheme->name() != b.scheme->name()) return false;
-  return std::ranges::equal(a.parts, b.parts, same);
-}
 
 ByteRange PartRange(const StoredWeight& weight, size_t part, RowRange range) {
   if (weight.scheme == nullptr) return {range.begin, range.end};
@@ -137,10 +125,17 @@ void TileComparer::DecodeBoth(const TilePair& pair, RowRange tile, RowRange chun
 
 void TileComparer::RoundLikeB(const TilePair& pair, RowRange chunk) {
   const StoredWeight& b = *pair.b;
-  rounded_.resize(StoredBytes(b, chunk));
+  rounded_.resize(values_a_.size() * BitsOf(b.parts[0]->info.dtype()) / 8);
   const std::span<std::byte> part(rounded_);
   ValueStats unused;
   RoundingTo(b).EncodeRows(values_a_.data(), b.rows, b.cols, chunk, {&part, 1}, unused);
+}
+
+bool TileComparer::IsRoundedLikeB(const TilePair& pair, RowRange tile, RowRange chunk) {
+  if (pair.b->parts.size() > 1) return CountMisrounded(pair, chunk) == 0;
+  RoundLikeB(pair, chunk);
+  const uint64_t at = StoredBytes(*pair.b, {tile.begin, chunk.begin});
+  return std::memcmp(rounded_.data(), parts_b_[0].data() + at, rounded_.size()) == 0;
 }
 
 TileResult TileComparer::CheckRounding(const TilePair& pair, RowRange tile) {
@@ -153,9 +148,7 @@ TileResult TileComparer::CheckRounding(const TilePair& pair, RowRange tile) {
     const bool same = std::memcmp(values_a_.data(), values_b_.data(), size) == 0;
     result.same = result.same && same;
     if (same) continue;
-    RoundLikeB(pair, chunk);
-    const uint64_t at = StoredBytes(*pair.b, {tile.begin, chunk.begin});
-    if (std::memcmp(rounded_.data(), parts_b_[0].data() + at, rounded_.size()) != 0) return {};
+    if (!IsRoundedLikeB(pair, tile, chunk)) return {};
   }
   return result;
 }
@@ -181,7 +174,7 @@ QualityStats TileComparer::Measure(const TilePair& pair, RowRange tile, uint64_t
   for (uint64_t begin = tile.begin; begin < tile.end; begin += step) {
     const RowRange chunk{begin, std::min(begin + step, tile.end)};
     DecodeBoth(pair, tile, chunk);
-    if (IsPlain(b)) misrounded += CountMisrounded(pair, chunk);
+    if (b.is_plain()) misrounded += CountMisrounded(pair, chunk);
     errors_.resize(values_a_.size());
     const bool predicted = b.scheme->ExpectedErrorRows(
         PartSpansWithin<const std::byte>(*b.scheme, parts_b_, b.rows, b.cols, tile, chunk), b.rows,
@@ -205,7 +198,7 @@ Result<TileResult> TileComparer::Compare(const TilePair& pair, RowRange range, b
     return TileResult{.same = true, .rounded = true};
   }
   if (pair.raw) return TileResult{};
-  if (!measure && !pair.same_encoding && IsPlain(*pair.b)) {
+  if (!measure && !pair.same_encoding && pair.b->is_plain()) {
     const TileResult result = CheckRounding(pair, range);
     if (contradiction_) return Fail(*std::exchange(contradiction_, std::nullopt));
     if (result.rounded) return TileResult{.same = result.same, .rounded = true};

@@ -64,6 +64,7 @@ class TileComparer {
   // A's values of the chunk as B would store them, into rounded_.
   void RoundLikeB(const TilePair& pair, RowRange chunk);
   uint64_t CountMisrounded(const TilePair& pair, RowRange chunk);
+  bool IsRoundedLikeB(const TilePair& pair, RowRange tile, RowRange chunk);
 
   const Checkpoint &a_, &b_;
   WorkCounters& counters_;

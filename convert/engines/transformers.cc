@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "convert/engines/families.h"
 #include "convert/engines/rules.h"
 
@@ -31,8 +33,26 @@ void WarnOfFusedExperts(Judgement& j) {
          "use transformers 4.57 with this checkpoint, or cast it to BF16");
 }
 
+// Whether `size` in blocks of 128 is not `size` in as many equal parts.
+bool IsRagged(uint64_t size) { return size > 128 && size % 128 != 0; }
+
+// Its block is the weight's side over the number of scales.
+void WarnOfRaggedBlocks(Judgement& j) {
+  for (const StoredModule& module : j.stored.all()) {
+    if (module.storage != Storage::kFp8Block) continue;
+    const Shape& shape = module.main().info.shape();
+    if (!std::ranges::any_of(shape, IsRagged)) continue;
+    j.Warn("fp8-ragged", module.main().info.name(),
+           "a side that 128 does not divide: where version 5 dequantizes FP8, as it does without a "
+           "GPU, it refuses the weight or gives its scales to the wrong rows",
+           "run it on a GPU that computes in FP8, or cast it to BF16");
+    return;
+  }
+}
+
 void JudgeFp8(Judgement& j) {
   CheckFp8Config(j);
+  WarnOfRaggedBlocks(j);
   CheckCoverage(j, {.compares = false});
 }
 

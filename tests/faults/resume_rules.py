@@ -107,6 +107,17 @@ class Quick(rig.FaultTest):
         else:
             self.assert_fails(done, 5, "journal", self.out)
 
+    def test_a_record_does_not_outlive_the_file_it_speaks_of(self):
+        self.interrupt()
+        lost = sorted(self.out.glob(".partial/*.safetensors.part"))[0]
+        lost.unlink()
+        # Killed anew once the file is there again, at its full size and without its tensors.
+        for when in (1, 2):
+            done = self.cast_with(f"pwrite64:signal=KILL:when={when}", path=lost)
+            self.assertEqual(done.status, rig.KILLED, done.err)
+        self.assertTrue(lost.exists())
+        self.assert_rerun_finishes()
+
     def test_a_shard_truncated_while_it_is_read_is_exit_3(self):
         source = self.folder / "shrinking"
         for way in ("truncated", "written"):

@@ -9,9 +9,7 @@ import rig
 
 class SplitCrashPoints(rig.CrashTest):
     @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        shutil.rmtree(cls.clean)
+    def make_clean(cls):
         done = rig.run(rig.tessera, "split-mtp", cls.source, *cls.folders(cls.clean))
         assert done.status == 0, done.err
 

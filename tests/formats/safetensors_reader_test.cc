@@ -154,6 +154,7 @@ std::vector<BadProbe> EntryProbes() {
        kJsonDuplicateKey},
       {"dtype unknown", WithDtype("\"I4\""), 8, kUnknownDtype},
       {"dtype in lower case", WithDtype("\"f32\""), 8, kUnknownDtype},
+      {"dtype a block type", WithDtype("\"Q8_0\""), 8, kUnknownDtype},
       {"dtype a number", WithDtype("4"), 8, kUnknownDtype},
       {"dtype an object", WithDtype(R"({"F32":null})"), 8, kUnknownDtype},
       {"dtype null", WithDtype("null"), 8, kUnknownDtype},

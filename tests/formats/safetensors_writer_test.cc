@@ -98,6 +98,7 @@ TEST(SafetensorsWriter, DtypeRankIsUpstreamsOrder) {
 
 TEST(SafetensorsWriter, ReaderReadsBackWhatWasGivenForEveryDtypeAndPadding) {
   for (const DtypeInfo& row : AllDtypes()) {
+    if (row.is_block()) continue;
     for (size_t name_size = 1; name_size <= 8; ++name_size) {
       const std::string name(name_size, 'n');
       const std::vector<TensorInfo> tensors = {Tensor(name.c_str(), row.dtype, {3, 8}),
@@ -130,6 +131,7 @@ TEST(SafetensorsWriter, RefusesWhatReadersWouldMisread) {
   expect({u8("a\nb")}, {}, ErrorCode::kBadTensorEntry);
   expect({u8("a\x7F")}, {}, ErrorCode::kBadTensorEntry);
   expect({u8("\xFF")}, {}, ErrorCode::kBadTensorEntry);
+  expect({Tensor("a", Dtype::kQ8_0, {32})}, {}, ErrorCode::kUnknownDtype);
   expect({}, {{"a", "1"}, {"a", "2"}}, ErrorCode::kJsonDuplicateKey);
   expect({}, {{"a", "\xC0\xAF"}}, ErrorCode::kHeaderNotUtf8);
   expect({}, {{"a", std::string(100'000'000, 'x')}}, ErrorCode::kHeaderTooLarge);

@@ -12,24 +12,41 @@ constexpr uint64_t k2To(int power) { return uint64_t{1} << power; }
 
 TEST(TensorInfo, SizesFollowFromShapeForEveryDtype) {
   for (const DtypeInfo& row : AllDtypes()) {
-    const auto info = TensorInfo::Make("t", row.dtype, {3, 8});
+    const auto info = TensorInfo::Make("t", row.dtype, {3, 8u * row.block});
     ASSERT_TRUE(info) << row.name;
-    EXPECT_EQ(info->elements(), 24u);
-    EXPECT_EQ(info->bytes(), 3u * row.bits) << row.name;
+    EXPECT_EQ(info->elements(), 24u * row.block);
+    EXPECT_EQ(info->bytes(), 3u * row.block_bits) << row.name;
   }
   EXPECT_EQ(TensorInfo::Make("s", Dtype::kF32, {})->bytes(), 4u);
 }
 
 TEST(TensorInfo, OnlyWholeBytesForEveryDtypeAndCount) {
   for (const DtypeInfo& row : AllDtypes()) {
+    if (row.is_block()) continue;
     for (uint64_t n = 0; n <= 16; ++n) {
       const auto info = TensorInfo::Make("t", row.dtype, {n});
-      EXPECT_EQ(info.has_value(), n * row.bits % 8 == 0) << row.name << " " << n;
+      EXPECT_EQ(info.has_value(), n * row.block_bits % 8 == 0) << row.name << " " << n;
       if (!info) {
         EXPECT_EQ(info.error().code(), ErrorCode::kPartialByte);
       }
     }
   }
+}
+
+TEST(TensorInfo, RowsOfABlockTypeAreWholeBlocks) {
+  for (const DtypeInfo& row : AllDtypes()) {
+    if (!row.is_block()) continue;
+    for (uint64_t n = 0; n <= 2u * row.block; ++n) {
+      // The rows' width counts, not how many values there are in all.
+      const auto info = TensorInfo::Make("t", row.dtype, {row.block, n});
+      ASSERT_EQ(info.has_value(), n % row.block == 0) << row.name << " " << n;
+      if (!info) {
+        EXPECT_EQ(info.error().code(), ErrorCode::kBadShape);
+      }
+    }
+    EXPECT_FALSE(TensorInfo::Make("t", row.dtype, {})) << row.name;
+  }
+  EXPECT_EQ(TensorInfo::Make("t", Dtype::kQ4_K, {256, 2048, 7168})->bytes(), 2113929216u);
 }
 
 TEST(TensorInfo, OverflowIsFoundWhateverTheOrder) {
@@ -48,6 +65,8 @@ TEST(TensorInfo, OverflowIsFoundWhateverTheOrder) {
       {Dtype::kU8, {k2To(32), k2To(32), 3}, false},
       {Dtype::kU8, {k2To(33), k2To(32), k2To(40)}, false},
       {Dtype::kU8, {k2To(47), k2To(47), 0}, true},
+      {Dtype::kQ8_0, {k2To(30), k2To(30)}, true},  // 2^60 values, 1.06 * 2^63 bits
+      {Dtype::kQ8_0, {k2To(31), k2To(30)}, false},
   };
   for (Case c : cases) {
     std::ranges::sort(c.shape);

@@ -58,48 +58,61 @@ def of(t, **tensors):
         name: np.ascontiguousarray(x.numpy()).tobytes().hex() for name, x in sorted(tensors.items())}
 
 
+def awq_dequantize(root):
+    return runpy.run_path(str(root / "awq/utils/packing_utils.py"))["dequantize_gemm"]
+
+
 def awq(root, t):
     scope = {"torch": torch, "get_best_device": lambda: "cpu"}
     pack, = functions(root / "awq/modules/linear/gemm.py", ["from_linear"], scope)
-    dequantize = runpy.run_path(str(root / "awq/utils/packing_utils.py"))["dequantize_gemm"]
     linear = types.SimpleNamespace(in_features=COLS, out_features=ROWS, bias=None,
                                    weight=types.SimpleNamespace(data=t.values, device="cpu"))
     make = lambda bits, group, cols, *_: types.SimpleNamespace(w_bit=bits, in_features=cols)
     q = pack(make, linear, 4, GROUP, scales=t.scales.T, zeros=(t.zeros + t.half).T)
-    back = dequantize(q.qweight, q.qzeros, q.scales.float(), 4, GROUP).T
+    back = awq_dequantize(root)(q.qweight, q.qzeros, q.scales.float(), 4, GROUP).T
     assert torch.equal(back, t.values)
     return of(t, qweight=q.qweight, qzeros=q.qzeros, scales=q.scales)
 
 
-def gptq(root, t):
-    class Module:
-        def register_buffer(self, name, tensor):
-            setattr(self, name, tensor)
+class GptqModule:
+    """What GPTQModel's methods find in the module that they belong to."""
 
-    q = Module()
-    vars(q).update(bits=t.bits, maxq=2 ** t.bits - 1, pack_factor=32 // t.bits, pack_dtype_bits=32,
-                   planar=False, pack_dtype=torch.int32, pack_np_dtype=np.int32, in_features=COLS,
-                   pack_np_math_dtype=np.uint32, dequant_dtype=torch.int8 if t.bits == 4 else torch.int16,
-                   qzero_format=lambda format: None)
-    scope = {"t": torch, "torch": torch, "np": np, "math": math, "nn": torch.nn, "BaseQuantLinear": Module,
+    def __init__(self, bits, cols):
+        shifts = torch.arange(0, 32, bits, dtype=torch.int32)
+        vars(self).update(
+            bits=bits, maxq=2 ** bits - 1, pack_factor=32 // bits, pack_dtype_bits=32, planar=False,
+            pack_dtype=torch.int32, pack_np_dtype=np.int32, in_features=cols, pack_np_math_dtype=np.uint32,
+            dequant_dtype=torch.int8 if bits == 4 else torch.int16, qzero_format=lambda format: None,
+            wf_unsqueeze_zero=shifts[None, None, :], wf_unsqueeze_neg_one=shifts[None, :, None],
+            _init_wf_unsqueeze_buffers=lambda: None)
+
+    def register_buffer(self, name, tensor):
+        setattr(self, name, tensor)
+
+
+def gptq_functions(root):
+    scope = {"t": torch, "torch": torch, "np": np, "math": math, "nn": torch.nn, "BaseQuantLinear": GptqModule,
              "_ConvNd": type(None), "THREADPOOLCTL": mock.Mock(), "log": mock.Mock(),
              "transformers": mock.Mock(), "_torch_right_shift": torch.bitwise_right_shift}
     scope["THREADPOOLCTL"].threadpool_limits = lambda _: contextlib.nullcontext()
     scope["transformers"].pytorch_utils.Conv1D = type(None)
-    pack, from_codes, dequantize = functions(
+    pack, GptqModule._dequantize_from_codes, dequantize = functions(
         root / "gptqmodel/nn_modules/qlinear/__init__.py",
         ["pack_original", "_dequantize_from_codes", "dequantize_weight"], scope)
-    to_v1, = functions(root / "gptqmodel/utils/model.py", ["convert_gptq_v2_to_v1_format_module"], scope)
+    to_v1, to_v2 = functions(
+        root / "gptqmodel/utils/model.py",
+        ["convert_gptq_v2_to_v1_format_module", "convert_gptq_v1_to_v2_format_module"], scope)
+    return types.SimpleNamespace(pack=pack, dequantize=dequantize, to_v1=to_v1, to_v2=to_v2)
+
+
+def gptq(root, t):
+    upstream, q = gptq_functions(root), GptqModule(t.bits, COLS)
     linear = types.SimpleNamespace(weight=types.SimpleNamespace(data=t.values))
-    pack(q, linear, t.scales, t.zeros + t.half, torch.arange(COLS, dtype=torch.int32) // GROUP)
-    shifts = torch.arange(0, 32, t.bits, dtype=torch.int32)
-    q.wf_unsqueeze_zero, q.wf_unsqueeze_neg_one = shifts[None, None, :], shifts[None, :, None]
-    q._init_wf_unsqueeze_buffers = lambda: None
-    q._dequantize_from_codes = types.MethodType(from_codes, q)
+    upstream.pack(q, linear, t.scales, t.zeros + t.half, torch.arange(COLS, dtype=torch.int32) // GROUP)
     v2 = q.qzeros.clone()
     scales, q.scales = q.scales, q.scales.float()
-    assert torch.equal(dequantize(q).T, t.values)
-    to_v1(q, q)
+    assert torch.equal(upstream.dequantize(q).T, t.values)
+    upstream.to_v1(q, q)
     return of(t, qweight=q.qweight, qzeros=q.qzeros, qzeros_v2=v2, scales=scales, g_idx=q.g_idx)
 
 

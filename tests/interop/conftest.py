@@ -1,10 +1,15 @@
 """Upstream readers load what tessera writes. TESSERA names the program to test."""
+import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+import lite_checkpoint  # noqa: E402
 
 # Tensors here are small: on shared cores threads cost more than they give.
 torch.set_num_threads(1)
@@ -42,7 +47,6 @@ class Workshop:
             run_tessera("cast", source, out, *options)
         return out
 
-
     def quantize(self, source, scheme, *options):
         out = self.folder / "-".join([source.name, scheme, *(str(o).strip("-").replace("/", "_")
                                                              for o in options)])
@@ -51,6 +55,28 @@ class Workshop:
             done = subprocess.run([*map(str, command)], stdin=subprocess.DEVNULL,
                                   capture_output=True, text=True)
             assert done.returncode == 0, f"{scheme}:\n{done.stderr}"
+        return out
+
+    def gguf_source(self, family, form="fp8"):
+        """A tiny checkpoint that llama.cpp could load; not with quirks, which its converter refuses."""
+        out = self.folder / f"gguf-{form}" / family
+        if not out.exists():
+            tiny = self.folder / f"gguf-{form}" / f"{family}-tiny"
+            run_tessera("synth", tiny, "--preset", "tiny", "--family", family, "--format", form)
+            if json.loads((tiny / "config.json").read_text())["q_lora_rank"] is None:
+                lite_checkpoint.stretch(tiny, out)
+            else:
+                tiny.rename(out)
+        return out
+
+    def gguf(self, source, *options, tokenizer=False):
+        if not tokenizer:
+            options = (*options, "--no-tokenizer")
+        words = [str(o).strip("-").replace("/", "_") for o in options]
+        out = self.folder / "-".join([source.parent.name, source.name, *words]) / "out.gguf"
+        if not out.parent.exists():
+            out.parent.mkdir()
+            run_tessera("gguf", source, out, *options)
         return out
 
 

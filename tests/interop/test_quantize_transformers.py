@@ -2,8 +2,9 @@
 
 transformers 5 holds the routed experts of these models in one fused parameter, to which the parts of a packed expert
 (`experts.0.up_proj.weight_packed`, ...) have nothing to attach: it cannot load them. So a model with experts goes to
-transformers as the cast of the requantized checkpoint, and to `tessera forward` as it is stored; only a model
-without experts is loaded by transformers in compressed-tensors' own format.
+transformers as the cast of the requantized checkpoint, and to `tessera forward` as it is stored; transformers itself
+loads a model without experts in compressed-tensors' format, and block FP8, which it dequantizes where there is no GPU.
+Version 4 loads experts as they are stored: transformers4/.
 """
 import pytest
 import torch
@@ -31,11 +32,14 @@ def save_model(folder, **changes):
 
 
 @pytest.fixture(scope="module")
-def experts(tmp_path_factory):
+def bf16_experts(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("experts") / "experts")
+
+
+@pytest.fixture(scope="module")
+def experts(workshop, bf16_experts):
     """Block FP8, so that every scheme finds what it starts from."""
-    folder = tmp_path_factory.mktemp("experts")
-    run_tessera("cast", save_model(folder / "experts"), folder / "experts-fp8", "--to", "fp8")
-    return folder / "experts-fp8"
+    return workshop.cast(bf16_experts, "--to", "fp8")
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,36 @@ def test_transformers_dequantizes_what_compressed_tensors_describes(workshop, de
     assert state.keys() == cast.keys()
     for name, weight in cast.items():
         assert torch.equal(state[name], weight), name
+
+
+def transformers_pair(workshop, folder, scheme):
+    """A model in block FP8 and its cast, as transformers loads them."""
+    out = workshop.quantize(folder, scheme)
+    return [AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16, attn_implementation="eager",
+                                                 experts_implementation="eager")
+            for model in (out, workshop.cast(out, "--to", "bf16"))]
+
+
+def test_transformers_dequantizes_block_fp8_with_experts(workshop, tmp_path):
+    """It rounds scales to BF16 on loading, which leaves powers of two as they are."""
+    whole = save_model(tmp_path / "whole", qk_rope_head_dim=128)
+    stored, cast = transformers_pair(workshop, whole, "fp8-block-ue8m0")
+    for (name, got), (_, want) in zip(stored.named_parameters(), cast.named_parameters(), strict=True):
+        assert torch.equal(got, want), name
+    assert torch.equal(logits(stored), logits(cast))
+    stored, cast = transformers_pair(workshop, whole, "fp8-block")
+    for (name, got), (_, want) in zip(stored.named_parameters(), cast.named_parameters(), strict=True):
+        assert ((got - want).abs() <= want.abs() * 2 ** -7).all(), name
+
+
+def test_transformers_misreads_ragged_blocks_as_inspect_says(workshop, bf16_experts):
+    """192 rows have two scales: to it that makes blocks of 96."""
+    stored, cast = (dict(model.named_parameters()) for model in transformers_pair(workshop, bf16_experts, "fp8-block"))
+    name = "model.layers.0.self_attn.q_b_proj.weight"
+    got, want = stored[name], cast[name]
+    assert got.shape[0] == 192 and not torch.isclose(got[96:128], want[96:128], rtol=2 ** -7, atol=0).all()
+    findings = run_tessera("inspect", workshop.quantize(bf16_experts, "fp8-block"), "--for", "transformers")
+    assert "fp8-ragged" in findings
 
 
 @pytest.mark.parametrize("scheme", ["w4a16", "w4a16-g32", "w8a16", "w8a16-g128"])

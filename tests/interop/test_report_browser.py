@@ -42,20 +42,68 @@ def page(workshop, tmp_path_factory):
     return path
 
 
+# The same for a page about predictions.
+VISIT_FORWARD = """<script>
+const column = () => [...document.querySelectorAll("#tokens tbody tr")].map(r => +r.cells[2].textContent);
+const button = document.querySelectorAll("#tokens th button")[2], seen = {falling: column()};
+button.click(); seen.rising = column();
+const press = (element, ...keys) => {
+  element.focus();
+  for (const key of keys) element.dispatchEvent(new KeyboardEvent("keydown", {key, cancelable: true}));
+  return element.querySelector("output").textContent;
+};
+const of = (section, kind) => document.querySelector(`#${section} .${kind}`);
+seen.first = press(of("depth", "chart"));
+seen.last = press(of("depth", "chart"), "End", "ArrowRight");
+seen.before = press(of("depth", "chart"), "ArrowLeft");
+seen.divergence = press(of("divergence", "chart"), "End");
+seen.routing = press(of("routing", "chart"), "Home");
+seen.expert = press(of("loads", "map"), "ArrowDown", "ArrowRight");
+document.title = JSON.stringify(seen);
+</script></body>"""
+
+
+@pytest.fixture(scope="module")
+def forward_page(workshop, tmp_path_factory):
+    plain = workshop.synth("v3", "bf16")
+    folder = tmp_path_factory.mktemp("forward-report")
+    (folder / "ids.txt").write_text(" ".join(str(i * 7919 % 640) for i in range(400)))
+    run_tessera("verify", plain, workshop.cast(plain, "--to", "fp8"), "--forward", "--tokens",
+                folder / "ids.txt", "--gate", "kl=inf", "--gate", "top1=-inf", "--report",
+                folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.mark.parametrize("kind", ["page", "forward_page"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_opens_without_a_complaint(page, scheme):
+def test_it_opens_without_a_complaint(request, kind, scheme):
+    page = request.getfixturevalue(kind)
     picture = page.with_name(f"{scheme}.png")
     open_page(page, f"--screenshot={picture}",
               f"--blink-settings=preferredColorScheme={int(scheme == 'light')}")
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 50_000
 
 
-def test_tables_sort_and_arrow_keys_choose_cells(page):
+def visit(page, script):
     visited = page.with_name("visited.html")
-    visited.write_text(page.read_text().replace("</body>", VISIT))
-    title = re.search(r"<title>(.*?)</title>", open_page(visited, "--dump-dom"), re.S)[1]
-    seen = json.loads(title)
+    visited.write_text(page.read_text().replace("</body>", script))
+    return json.loads(re.search(r"<title>(.*?)</title>", open_page(visited, "--dump-dom"), re.S)[1])
+
+
+def test_tables_sort_and_arrow_keys_choose_cells(page):
+    seen = visit(page, VISIT)
     assert seen["rising"] == sorted(seen["rising"]) and len(set(seen["rising"])) > 10
     assert seen["falling"] == sorted(seen["rising"], reverse=True)
     assert re.match(r"layer 1, expert 0: \d+\.\d\d dB", seen["first"]), seen["first"]
     assert re.match(r"layer 1, expert 1: \d+\.\d\d dB", seen["moved"]), seen["moved"]
+
+
+def test_arrow_keys_walk_along_charts(forward_page):
+    seen = visit(forward_page, VISIT_FORWARD)
+    assert len(seen["falling"]) == 10 and seen["falling"] == sorted(seen["rising"], reverse=True)
+    assert seen["rising"] == sorted(seen["rising"]) and len(set(seen["rising"])) > 5
+    for key, layer in (("first", 0), ("last", 2), ("before", 1)):
+        assert re.match(rf"layer {layer}: error \d\S*, cosine 0\.\d+", seen[key]), seen[key]
+    assert re.match(r"100.0 %: at most \d\S* nats", seen["divergence"]), seen["divergence"]
+    assert re.match(r"layer 1: \d\d\.\d\d % of the experts", seen["routing"]), seen["routing"]
+    assert re.match(r"layer 2, expert 1: A sends \d+, B \d+, \d+ of them", seen["expert"]), seen["expert"]

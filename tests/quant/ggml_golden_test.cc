@@ -40,7 +40,7 @@ const std::vector<float>& Values(size_t kind) {
   return all[kind];
 }
 
-Bytes Quantized(GgmlType type, size_t kind, bool weighted, const GgmlMath& math) {
+Bytes Quantized(Dtype type, size_t kind, bool weighted, const GgmlMath& math) {
   const std::vector<float>& values = Values(kind);
   const std::vector<float> weights = GgmlImportances(kind, Cols());
   const size_t row_bytes = GgmlRowBytes(type, Cols());
@@ -54,13 +54,13 @@ Bytes Quantized(GgmlType type, size_t kind, bool weighted, const GgmlMath& math)
 }
 
 // MXFP4 of subnormal numbers is undefined in ggml.
-bool IsGolden(GgmlType type, size_t kind) {
-  return type != GgmlType::kMxfp4 || kGgmlKinds[kind] != "subnormal";
+bool IsGolden(Dtype type, size_t kind) {
+  return type != Dtype::kMxfp4 || kGgmlKinds[kind] != "subnormal";
 }
 
 void ExpectGolden(const GgmlMath& math) {
   for (const GgmlTypeInfo& info : AllGgmlTypes()) {
-    const Json& golden = Golden().at("types").at(std::string(info.name));
+    const Json& golden = Golden().at("types").at(std::string(Name(info.type)));
     for (const bool weighted : {false, true}) {
       if (weighted && !info.weighted) continue;
       size_t at = 0;
@@ -68,13 +68,13 @@ void ExpectGolden(const GgmlMath& math) {
         if (!IsGolden(info.type, kind)) continue;
         const Bytes got = Quantized(info.type, kind, weighted, math);
         if (kind == 0) {
-          EXPECT_EQ(ToHex(std::span(got).first(info.bytes)),
+          EXPECT_EQ(ToHex(std::span(got).first(Info(info.type).block_bytes())),
                     golden.at(weighted ? "first weighted" : "first plain").get<std::string>())
-              << info.name;
+              << Name(info.type);
         }
         EXPECT_EQ(Sha256(got),
                   golden.at(weighted ? "weighted" : "plain").at(at++).get<std::string>())
-            << info.name << (weighted ? " weighted, " : ", ") << kGgmlKinds[kind];
+            << Name(info.type) << (weighted ? " weighted, " : ", ") << kGgmlKinds[kind];
       }
     }
   }
@@ -101,7 +101,7 @@ TEST(GgmlGolden, EveryTargetWritesGgmlsBytes) {
 
 TEST(GgmlGolden, DecodedValuesAreGgmls) {
   for (const GgmlTypeInfo& info : AllGgmlTypes()) {
-    const Json& golden = Golden().at("types").at(std::string(info.name)).at("decoded");
+    const Json& golden = Golden().at("types").at(std::string(Name(info.type))).at("decoded");
     size_t at = 0;
     for (size_t kind = 0; kind < kGgmlKinds.size(); ++kind) {
       if (!IsGolden(info.type, kind)) continue;
@@ -109,7 +109,7 @@ TEST(GgmlGolden, DecodedValuesAreGgmls) {
       std::vector<float> values(Rows() * Cols());
       DequantizeGgmlRow(info.type, data.data(), values.size(), values.data());
       EXPECT_EQ(Sha256(values), golden.at(at++).get<std::string>())
-          << info.name << ", " << kGgmlKinds[kind];
+          << Name(info.type) << ", " << kGgmlKinds[kind];
     }
   }
 }

@@ -14,13 +14,13 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-Bytes Quantized(GgmlType type, const GgmlRow& row, const GgmlMath& math) {
+Bytes Quantized(Dtype type, const GgmlRow& row, const GgmlMath& math) {
   Bytes out(GgmlRowBytes(type, row.cols));
   QuantizeGgmlRow(type, row, math, out.data());
   return out;
 }
 
-void ExpectOnEveryTarget(GgmlType type, const GgmlRow& row) {
+void ExpectOnEveryTarget(Dtype type, const GgmlRow& row) {
   const Bytes want = Quantized(type, row, kGgmlReferenceMath);
   for (const SimdTarget target : SupportedTargets()) {
     const ScopedTarget use(target);
@@ -51,7 +51,7 @@ TEST(GgmlKernel, EveryNumberOfBlocksMatchesReferenceOnEveryTarget) {
   constexpr size_t kMixed = 13;
   for (const GgmlTypeInfo& info : AllGgmlTypes()) {
     for (size_t blocks = 1; blocks <= 18; ++blocks) {
-      const size_t cols = blocks * info.block;
+      const size_t cols = blocks * Info(info.type).block;
       const std::vector<float> x = GgmlValues(kMixed, cols, blocks << 20);
       const std::vector<float> importance = GgmlImportances(blocks, cols);
       ExpectOnEveryTarget(info.type, {x.data(), cols, nullptr});
@@ -67,11 +67,11 @@ TEST(GgmlKernel, RowsLieAtAnyAddress) {
     const Bytes want = Quantized(info.type, {x.data(), kCols, nullptr}, kGgmlReferenceMath);
     Bytes out(want.size() + 1);
     QuantizeGgmlRow(info.type, x.data(), kCols, nullptr, out.data() + 1);
-    EXPECT_TRUE(SameBits(Bytes(out.begin() + 1, out.end()), want)) << info.name;
+    EXPECT_TRUE(SameBits(Bytes(out.begin() + 1, out.end()), want)) << Name(info.type);
     std::vector<float> values(kCols), values_at_odd(kCols);
     DequantizeGgmlRow(info.type, want.data(), kCols, values.data());
     DequantizeGgmlRow(info.type, out.data() + 1, kCols, values_at_odd.data());
-    EXPECT_TRUE(SameBits(values_at_odd, values)) << info.name;
+    EXPECT_TRUE(SameBits(values_at_odd, values)) << Name(info.type);
   }
 }
 
@@ -83,8 +83,8 @@ TEST(GgmlKernel, Q8RoundsHalvesAwayFromZero) {
     x[0] = 127;  // makes the scale 1
     x[1] = std::nextafter(tie, 1000.0f);
     x[2] = std::nextafter(tie, -1000.0f);
-    ExpectOnEveryTarget(GgmlType::kQ8_0, {x.data(), x.size(), nullptr});
-    const Bytes bytes = Quantized(GgmlType::kQ8_0, {x.data(), x.size(), nullptr}, kGgmlKernelMath);
+    ExpectOnEveryTarget(Dtype::kQ8_0, {x.data(), x.size(), nullptr});
+    const Bytes bytes = Quantized(Dtype::kQ8_0, {x.data(), x.size(), nullptr}, kGgmlKernelMath);
     EXPECT_EQ(LoadBlock<BlockQ8_0>(bytes.data(), 0).codes[3], std::round(tie));
   }
 }

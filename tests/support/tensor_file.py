@@ -1,4 +1,5 @@
 """A strict reader of safetensors files and folders, written apart from the program's own."""
+import hashlib
 import json
 import pathlib
 import struct
@@ -56,6 +57,14 @@ def read_folder(folder):
             tensors[name], where[name] = tensor, shard.name
     assert where == index["weight_map"], "the index does not describe the shards"
     return tensors
+
+
+def digest(tensors):
+    """SHA-256 over names, types, shapes and bytes, whatever the shards and the order."""
+    total = hashlib.sha256()
+    for name, (dtype, shape, data) in sorted(tensors.items()):
+        total.update(f"{name} {dtype} {shape}\n".encode() + data)
+    return total.hexdigest()
 
 
 def write_file(path, tensors):

@@ -90,6 +90,31 @@ KeySelection EveryThirdKey(uint64_t tokens) {
   return selection;
 }
 
+// What a calibration weighs the V half's columns by.
+TEST(Attention, MixedLatentsAreWhatTheVHalfMapsToTheOutput) {
+  const Sizes s{130, 12, 4, 10, 16};
+  const Head<double> head(s);
+  const KeySelection selection = EveryThirdKey(s.tokens);
+  Matrix<double> out(s.tokens, s.v), mixed(s.tokens, s.latent), absorbed(s.tokens, s.latent);
+  HeadInput<double> input = head.Input(&selection);
+  input.mixed = mixed.view();
+  AttendNaive(input, out.view());
+  input.mixed = absorbed.view();
+  AttendAbsorbed(input, out.view());
+  EXPECT_LT(WorstDifference(mixed, absorbed), 1e-12);
+  Matrix<double> mapped(s.tokens, s.v);
+  for (uint64_t t = 0; t < s.tokens; ++t) {
+    for (uint64_t i = 0; i < s.v; ++i) {
+      double sum = 0;
+      for (uint64_t k = 0; k < s.latent; ++k) {
+        sum += head.kv_b.view().row(s.nope + i)[k] * mixed.view().row(t)[k];
+      }
+      mapped.view().row(t)[i] = sum;
+    }
+  }
+  EXPECT_LT(WorstDifference(mapped, out), 1e-12);
+}
+
 // Both forms against the definition, and so against one another, across the borders of the blocks
 // of queries.
 TEST(Attention, AbsorbedAndNaiveAgreeInDoubleTo1e12) {

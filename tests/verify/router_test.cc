@@ -18,19 +18,16 @@ class RouterTest : public testing::Test {
   // One token's routing for logits given as they come.
   Routing Choose(const std::vector<double>& logits, const std::vector<float>& bias,
                  uint32_t top_k) {
-    Routing routing;
-    routing.top_k = top_k;
-    routing.experts.resize(top_k);
-    routing.weights.resize(top_k);
-    routing.margins.resize(1);
+    Routing routing(top_k, 1, static_cast<uint32_t>(logits.size()));
     const ModelSpec spec;
     const Source source;
     WorkCounters counters;
     const ModelWeights weights(source, WeightValues::kStored, Decoder::kFast, counters);
     const Threads threads(1, 1);
     const LinearObserver observer;
-    ChooseExperts({spec, config_, arithmetic_, weights, threads, observer}, logits, bias, 0,
-                  routing);
+    const HeadObserver head_observer;
+    ChooseExperts({spec, config_, arithmetic_, weights, threads, observer, head_observer}, logits,
+                  bias, 0, routing);
     return routing;
   }
 
@@ -68,7 +65,10 @@ TEST_F(RouterTest, NoauxTcRanksGroupsByTheirTwoBest) {
   config_.n_group = 2;
   config_.topk_group = 1;
   const std::vector<double> logits = {Logit(0.9), Logit(0.1), Logit(0.6), Logit(0.6)};
-  EXPECT_EQ(Choose(logits, {0, 0, 0, 0}, 1).experts, (Experts{2}));
+  const Routing r = Choose(logits, {0, 0, 0, 0}, 1);
+  EXPECT_EQ(r.experts, (Experts{2}));
+  EXPECT_NEAR(r.group_margins[0], 0.2, 1e-7);
+  EXPECT_NEAR(r.scores.values()[0], 0.9, 1e-7);
 }
 
 TEST_F(RouterTest, GroupLimitedGreedyRanksGroupsByTheirBest) {
@@ -89,6 +89,7 @@ TEST_F(RouterTest, GreedyTakesTheTopOfTheSoftmaxAndOfEqualsTheFirst) {
   EXPECT_EQ(r.experts, (Experts{1, 2}));
   EXPECT_NEAR(r.weights[0], 0.3, 1e-7);
   EXPECT_EQ(r.margins[0], 0);
+  EXPECT_TRUE(std::isinf(r.group_margins[0]));
 }
 
 TEST_F(RouterTest, TheDemoHoldsScoresAndWeightsInBf16) {

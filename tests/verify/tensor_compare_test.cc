@@ -16,7 +16,7 @@
 #include "formats/safetensors.h"
 #include "quant/scheme.h"
 #include "tests/support/temp_dir.h"
-#include "verify/comparison_page.h"
+#include "verify/report_page.h"
 
 namespace tessera {
 namespace {
@@ -232,7 +232,7 @@ TEST_F(TensorCompareTest, ThreadsAndBudgetChangeNothing) {
     for (const uint64_t memory : {uint64_t{4} << 20, uint64_t{256} << 20}) {
       ComparisonReport report = Compare(*plain_, bad, {.threads = threads, .memory = memory});
       report.a.path = report.b.path = "";
-      pages.insert(RenderComparisonPage(report, ""));
+      pages.insert(RenderReportPage(&report, nullptr, ""));
     }
   }
   EXPECT_EQ(pages.size(), 1u);

@@ -10,15 +10,16 @@ cmp by_ids.safetensors by_text.safetensors
 exits 0 tessera forward in/model.safetensors.index.json --text text.txt --logits by_text.safetensors
 cmp by_ids.safetensors by_text.safetensors
 # Cast, the model keeps it.
-exits 0 tessera cast in wide --to f32
-exits 0 tessera forward wide --text text.txt --json
+exits 0 tessera cast in f32 --to f32
+exits 0 tessera forward f32 --text text.txt --json
 json 'j["tokens"] == 8'
 
 refused() {  # refused CODE TEXT [OPTION...]
   exits "$1" tessera forward in --json "${@:3}"
   contains "$2"
-  [ ! -s out ]
+  [ ! -s out.txt ]
 }
+: >out.txt
 refused 2 "one of --tokens FILE and --text FILE"
 refused 2 "excludes" --tokens ids.txt --text text.txt
 refused 3 "missing.txt" --text missing.txt

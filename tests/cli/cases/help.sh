@@ -2,7 +2,7 @@
 for arguments in "" "inspect" "version"; do
   exits 0 tessera $arguments -h
   [ ! -s err ]
-  [ "$(wc -l <out)" -le 24 ]
+  [ "$(wc -l <out)" -le 28 ]
   exits 0 tessera $arguments --help
   [ ! -s err ]
   contains "Exit codes:" out

@@ -46,6 +46,10 @@ finds fp8-refused vllm-ascend
 finds not-cut deepseek-demo
 warns custom-code transformers
 warns mtp-ignored transformers
+warns fp8-ragged transformers
+make 'store[EXPERT] = "fp8"; config["quantization_config"] = FP8'
+exits 0 tessera inspect made --for transformers --json
+json "'fp8-ragged' not in [f['rule'] for f in j['findings']]"
 
 # config.json.
 make 'config["quantization_config"] = FP8'

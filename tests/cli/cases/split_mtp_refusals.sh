@@ -35,7 +35,7 @@ exits 5 tessera split-mtp in --main a --mtp used
 mkdir -p held/.partial
 python3 - <<'PY' &
 import fcntl, time
-lock = open("held/.partial/part-1-of-1.lock", "w")
+lock = open("held/.partial/run.lock", "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
 open("ready", "w").close()
 time.sleep(20)

@@ -1,4 +1,4 @@
-#include "verify/comparison_page.h"
+#include "verify/report_page.h"
 
 #include <gtest/gtest.h>
 
@@ -40,7 +40,7 @@ TEST(EscapeHtml, NothingLeavesTheElementItIsIn) {
 }
 
 // Tensor names come from files that anybody may have made.
-TEST(ComparisonPage, NamesFromFilesCannotBecomeMarkup) {
+TEST(ReportPage, NamesFromFilesCannotBecomeMarkup) {
   const std::string evil = "</script><script>alert(1)</script>";
   ComparisonReport report;
   report.a.path = report.b.path = evil;
@@ -51,13 +51,13 @@ TEST(ComparisonPage, NamesFromFilesCannotBecomeMarkup) {
   report.unmatched.push_back(
       {.side = Side::kA, .rule = evil, .what = evil, .names = {evil}, .places = {{}}});
   report.gates.push_back({.gate = Gate::kRounding, .ok = false, .tensor = evil});
-  const std::string page = RenderComparisonPage(report, evil);
+  const std::string page = RenderReportPage(&report, nullptr, evil);
   EXPECT_EQ(Count(page, "<script>alert"), 0u);
   EXPECT_EQ(Count(page, "<script"), Count(page, "</script>"));
 }
 
 // Every expert of V3 with a value of its own, and 500 tensors that fail.
-TEST(ComparisonPage, OfTheLargestModelsStaysBelowTwoMegabytes) {
+TEST(ReportPage, OfTheLargestModelsStaysBelowTwoMegabytes) {
   ComparisonReport report;
   std::mt19937 random(1);
   std::uniform_real_distribution<double> decibels(14, 18);
@@ -77,10 +77,53 @@ TEST(ComparisonPage, OfTheLargestModelsStaysBelowTwoMegabytes) {
       }
     }
   }
-  const std::string page = RenderComparisonPage(report, "tessera verify a b");
+  const std::string page = RenderReportPage(&report, nullptr, "tessera verify a b");
   EXPECT_LT(page.size(), 2'000'000u);
   EXPECT_GT(page.size(), 100'000u);
-  EXPECT_EQ(page, RenderComparisonPage(report, "tessera verify a b"));
+  EXPECT_EQ(page, RenderReportPage(&report, nullptr, "tessera verify a b"));
+}
+
+// As many layers and experts as the largest models have, all different, tensors and predictions.
+ForwardComparison LargestForward(std::mt19937& random) {
+  ForwardComparison forward;
+  std::uniform_real_distribution<double> kl(0, 1);
+  std::uniform_int_distribution<uint32_t> tokens(0, 999);
+  std::vector<double> values;
+  for (int i = 0; i < 4096; ++i) values.push_back(kl(random));
+  forward.logits.kl = Distribution(values);
+  forward.logits.worst.resize(kWorstTokens);
+  for (uint32_t layer = 0; layer < 61; ++layer) {
+    LayerComparison& entry = forward.layers.emplace_back();
+    entry.layer = layer;
+    entry.error = entry.worst_error = kl(random);
+    if (layer == 0) continue;
+    RoutingComparison& routing = entry.routing.emplace();
+    for (int expert = 0; expert < 384; ++expert) {
+      routing.load_a.push_back(1000 + tokens(random));
+      routing.load_b.push_back(1000 + tokens(random));
+      routing.shared.push_back(tokens(random));
+    }
+    forward.routing.tokens += 4096;
+  }
+  return forward;
+}
+
+TEST(ReportPage, OfTheLargestModelsPredictionsStaysBelowTwoMegabytes) {
+  std::mt19937 random(2);
+  const ForwardComparison forward = LargestForward(random);
+  const std::string page = RenderReportPage(nullptr, &forward, "tessera verify a b --forward");
+  EXPECT_LT(page.size(), 2'000'000u);
+  EXPECT_GT(page.size(), 100'000u);
+}
+
+// Divergences of 0 lie at the end of a logarithmic axis; nothing else has a place there.
+TEST(ReportPage, OfEqualCheckpointsItHasNoNumberThatIsNone) {
+  ForwardComparison forward;
+  forward.logits.kl = Distribution(std::vector<double>(10, 0.0));
+  forward.layers.resize(3);
+  const std::string page = RenderReportPage(nullptr, &forward, "");
+  EXPECT_EQ(Count(page, "\"nan") + Count(page, "Lnan") + Count(page, " nan") + Count(page, "inf "),
+            0u);
 }
 
 TEST(ComparisonMaps, TheWorstTensorOfACellGivesItsColourAndText) {

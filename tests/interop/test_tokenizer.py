@@ -7,6 +7,7 @@ import sys
 import pytest
 import tiktoken
 from conftest import REPOSITORY, TESSERA
+from tokenizers import Tokenizer
 
 sys.path.append(str(REPOSITORY / "tests/support"))
 from made_tokenizers import BEGIN, END, KIMI, SHAPES, TEXTS, fuzz, make_json, make_kimi  # noqa: E402
@@ -94,3 +95,11 @@ def test_a_text_that_is_not_utf8_is_refused(tmp_path):
     make_json(tmp_path, "v3")
     for bad in ("80", "c080", "eda080", "f4908080", "e28c", "61ff62"):
         assert encode(tmp_path, ["fine", {"hex": bad}])[1] is None, bad
+
+
+def test_synthetic_checkpoints_have_a_working_tokenizer(workshop):
+    folder = workshop.synth("v3")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    texts = TEXTS + fuzz("synth", 500)
+    assert_same(texts, encode(folder, texts), [[0, *e.ids] for e in tokenizer.encode_batch(texts)])
+    assert tokenizer.decode(encode(folder, ["Déjà vu, 你好!"])[0]) == "Déjà vu, 你好!"

@@ -17,9 +17,8 @@ json 'j["tokens"] == 8'
 refused() {  # refused CODE TEXT [OPTION...]
   exits "$1" tessera forward in --json "${@:3}"
   contains "$2"
-  [ ! -s out.txt ]
+  [ ! -s out ]
 }
-: >out.txt
 refused 2 "one of --tokens FILE and --text FILE"
 refused 2 "excludes" --tokens ids.txt --text text.txt
 refused 3 "missing.txt" --text missing.txt

@@ -5,6 +5,7 @@
 #include "cli/conversion.h"
 #include "formats/file.h"
 #include "formats/manifest.h"
+#include "formats/shard_name.h"
 
 namespace tessera::cli {
 namespace {

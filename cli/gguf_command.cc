@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/conversion.h"
 #include "convert/gguf_mix.h"
+#include "formats/shard_name.h"
 
 namespace tessera::cli {
 namespace {
@@ -26,7 +27,7 @@ Result<const GgufMix*> ParseMix(const std::string& name) {
 Result<Outcome> RunGguf(const GgufOptions& typed, Terminal& terminal) {
   GgufOptions options = typed;
   GgufRequest& gguf = options.gguf;
-  if (options.request.out.extension() != ".gguf" || options.request.out.stem().empty()) {
+  if (options.request.out.extension() != kGgufEnding || options.request.out.stem().empty()) {
     return Fail(Error(ErrorCode::kUsage, "the output is a file that ends in .gguf")
                     .Found(options.request.out.string()));
   }

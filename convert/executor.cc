@@ -441,8 +441,10 @@ class Executor {
                       .Of(SourceName(*slot.step))
                       .Expected("magnitudes of at most 65504")
                       .Found(found(stats.f16_overflows))
-                      .Next("cast to bf16, or clip them with --saturate (and --force, since this "
-                            "output is begun)"));
+                      .Next(plan_.folders[0].file.empty()
+                                ? "cast to bf16, or clip them with --saturate (and --force, since "
+                                  "this output is begun)"
+                                : "take BF16 (and --force, since this output is begun)"));
     }
     return {};
   }

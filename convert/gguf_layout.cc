@@ -6,7 +6,6 @@
 namespace tessera {
 namespace {
 
-constexpr std::string_view kEnding = ".gguf";
 constexpr size_t kMaxFiles = 65535;  // split.count has 16 bits
 
 std::vector<std::vector<const TensorInfo*>> Split(std::span<const TensorInfo> tensors,
@@ -48,10 +47,10 @@ Result<GgufLayout> LayOutGguf(std::span<const TensorInfo> tensors, uint64_t spli
     std::string file_name = name;
     if (files.size() > 1) {
       PutSplit(i, files.size(), tensors.size(), keys);
-      const ShardName shard{.prefix = name.substr(0, name.size() - kEnding.size()),
+      const ShardName shard{.prefix = name.substr(0, name.size() - kGgufEnding.size()),
                             .number = i + 1,
                             .count = files.size()};
-      file_name = ToString(shard, kEnding);
+      file_name = ToString(shard, kGgufEnding);
     }
     Result<FileLayout> placed = MakeGgufContainer(std::move(keys))->Layout(files[i]);
     if (!placed) return Fail(std::move(placed).error().Within(file_name));

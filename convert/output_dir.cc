@@ -12,7 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kGgufEnding = ".gguf";
 constexpr uint64_t kMaxNamesBytes = uint64_t{256} << 20;
 
 // Everything below `dir` that is no folder, relative to it. Folders hold nothing of anybody's.

@@ -61,7 +61,6 @@ std::vector<uint32_t> AssignBySize(std::span<const UnplacedTensor> tensors, uint
 
 // What a GGUF file held becomes shards of the same numbers.
 std::string ShardFileName(const std::string& source) {
-  constexpr std::string_view kGgufEnding = ".gguf";
   if (!source.ends_with(kGgufEnding)) return source;
   std::optional<ShardName> split = ParseShardName(source, kGgufEnding);
   if (!split) return "model.safetensors";

@@ -15,6 +15,8 @@ struct ShardName {
   uint8_t number_width = 5, count_width = 5;  // digits, zero-padded; 1: unpadded
 };
 
+inline constexpr std::string_view kGgufEnding = ".gguf";
+
 // nullopt for a name of another form.
 std::optional<ShardName> ParseShardName(std::string_view file_name,
                                         std::string_view ending = ".safetensors");

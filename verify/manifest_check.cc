@@ -8,6 +8,7 @@
 
 #include "formats/hash.h"
 #include "formats/manifest.h"
+#include "formats/shard_name.h"
 #include "verify/output_file.h"
 #include "verify/parallel.h"
 
@@ -209,9 +210,12 @@ class ManifestCheck {
 
 Result<ManifestReport> CheckManifest(const fs::path& out, const ManifestCheckOptions& options,
                                      WorkCounters& counters) {
-  const bool is_file = out.extension() == ".gguf";
-  const fs::path path =
-      is_file ? out.parent_path() / ManifestNameOf(out.filename().string()) : out / kManifestName;
+  const bool is_file = out.extension() == kGgufEnding;
+  // Of split files any leads to the others.
+  const std::optional<ShardName> split = ParseShardName(out.filename().string(), kGgufEnding);
+  const std::string file =
+      split ? split->prefix + std::string(kGgufEnding) : out.filename().string();
+  const fs::path path = is_file ? out.parent_path() / ManifestNameOf(file) : out / kManifestName;
   TESSERA_ASSIGN(const Manifest manifest, ReadManifest(path));
   return ManifestCheck(path.parent_path(), !is_file, manifest, options, counters).Run();
 }

@@ -34,8 +34,8 @@ struct ManifestCheckOptions {
   const std::atomic<int>* signal = nullptr;  // non-zero: stop with kInterrupted or kTerminated
 };
 
-// `out` is a folder or a GGUF file, as it was given to the run. Fails only when there is no
-// manifest to judge by, or on interruption; damage is in the report.
+// `out` is a folder or a GGUF file, as it was given to the run, or one that it was split into.
+// Fails only when there is no manifest to judge by, or on interruption; damage is in the report.
 Result<ManifestReport> CheckManifest(const std::filesystem::path& out,
                                      const ManifestCheckOptions& options, WorkCounters& counters);
 

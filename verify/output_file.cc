@@ -5,12 +5,13 @@
 #include <utility>
 
 #include "formats/gguf.h"
+#include "formats/shard_name.h"
 
 namespace tessera {
 
 Result<OutputFile> OutputFile::Open(const std::filesystem::path& path) {
   OutputFile file;
-  if (path.extension() == ".gguf") {
+  if (path.extension() == kGgufEnding) {
     TESSERA_TRY(file.OpenGguf(path));
     return file;
   }

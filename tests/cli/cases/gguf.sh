@@ -131,6 +131,7 @@ assert extras == {"eh_proj.weight", "enorm.weight", "hnorm.weight", "embed_token
 assert "blk.3.ffn_up_exps.weight" in whole.tensors and "blk.3.attn_k_b.weight" in whole.tensors
 PY
 exits 0 tessera verify mtp.gguf
+exits 0 tessera verify split/Q8_0-00002-of-*.gguf
 
 # In parts, in any order: the last one completes it, and a stack that several of them fill is the same.
 for part in 3 1 2; do

@@ -74,6 +74,19 @@ exits 0 tessera verify fp8 fp8 --forward --tokens one.txt --json --report one.ht
 json 'j["ppl"]["a"] is None and j["delta_p"] is None and j["mtp"] is None and j["tokens"] == 1'
 python3 -c 'import report_page; report_page.check("one.html")'
 
+# A text is A's to encode.
+echo 'What two models say of a text, both must have read as the same tokens.' >text.txt
+exits 0 tessera verify fp8 bf16 --forward --text text.txt --json
+json 'j["identical"] and j["tokens"] > 10'
+
+# GGUF files are models like others: a plain one holds the same logits, a coarser one its own limits.
+exits 0 tessera gguf plain plain.gguf --type BF16
+exits 0 tessera gguf plain small.gguf --type Q8_0
+compare 1 plain small.gguf --json
+json 'j["kind"] == "int8-group" and {g["name"]: g["limit"] for g in j["gates"]} == {"kl": 0.002, "top1": 0.975}'
+compare 0 plain plain.gguf --json
+json 'j["kind"] == "plain" and j["kl"]["mean"] == 0'
+
 # Two that are not the same model, or not the same language.
 refused() {  # refused CODE TEXT A B [OPTION...]
   exits "$1" tessera verify "$3" "$4" --forward --json "${@:5}"

@@ -6,12 +6,12 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <csignal>
 #include <mutex>
 #include <optional>
 #include <tuple>
 #include <utility>
 
+#include "formats/interruption.h"
 #include "verify/tensor_judgement.h"
 #include "verify/tensor_tile.h"
 
@@ -102,9 +102,7 @@ class TensorCompare {
     });
     if (failure_) return Fail(std::move(failure_->second));
     if (!Stopped()) return {};
-    const bool terminated = *options_.signal == SIGTERM;
-    return Fail(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
-                terminated ? "terminated" : "interrupted");
+    return Fail(InterruptedBy(*options_.signal));
   }
 
   void Work(const std::vector<Job>& jobs, bool measure) {

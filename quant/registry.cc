@@ -35,7 +35,9 @@ Made Fp8Block(const SchemeArgs&) { return MakeFp8BlockScheme({}); }
 Made Fp8BlockUe8m0(const SchemeArgs&) {
   return MakeFp8BlockScheme({.scale_format = ScaleFormat::kUe8m0});
 }
-Made Fp8Channel(const SchemeArgs&) { return MakeFp8ChannelScheme(); }
+Made Fp8Channel(const SchemeArgs& args) {
+  return MakeFp8ChannelScheme(Dtype::kF32, args.search == Search::kAbsMax);
+}
 
 Made RepackCt(const SchemeArgs& args) {
   return MakeCtPackedScheme({.bits = args.like.bits,

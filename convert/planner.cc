@@ -416,7 +416,8 @@ class Planner {
     for (const PlanTensor& tensor : plan_.tensors) plan_.payload_bytes += tensor.info.bytes();
     for (const PlanFile& file : plan_.files) plan_.file_bytes += file.bytes;
     plan_.saturate = request_.saturate;
-    if (request_.quantize) plan_.quality_allowance = Allowance(*request_.quantize);
+    if (request_.quantize)
+      plan_.quality_limits = LimitsOf(*request_.quantize->scheme, request_.quantize->search);
   }
 
   void DescribeRequest() {
@@ -466,11 +467,6 @@ class Planner {
     TESSERA_TRY(quantize.engine->Accepts(*source_.spec, choice));
     plan_.launch_flags = quantize.engine->LaunchFlags(*source_.spec, choice);
     return {};
-  }
-
-  static double Allowance(const QuantizeRequest& quantize) {
-    const auto& [absmax, search] = quantize.scheme->allowance;
-    return quantize.search == Search::kAbsMax ? absmax : search;
   }
 
   void DescribeQuantize(const QuantizeRequest& quantize) {

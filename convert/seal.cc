@@ -82,7 +82,7 @@ std::vector<ManifestTensor> DescribeTensors(const Plan& plan, uint32_t folder,
       const ValueStats& stats = execution.stats[static_cast<size_t>(&step - plan.steps.data())];
       t.nan_codes = stats.nan_codes;
       if (stats.quality.weights != 0 && d.part == 0) {
-        t.quality = Judge(stats.quality, plan.quality_allowance);
+        t.quality = Judge(stats.quality, plan.quality_limits);
       }
     }
   }

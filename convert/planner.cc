@@ -459,7 +459,7 @@ class Planner {
   // What was decided must be what the engine loads; and the result names the engines that do.
   Result<void> CheckEngine(const QuantizeRequest& quantize) {
     TESSERA_ASSIGN(scheme_, SchemeOf(*quantize.scheme, decisions_));
-    const SchemeChoice choice = ChoiceOf(scheme_, source_, decisions_, quantize.search);
+    const SchemeChoice choice = ChoiceOf(scheme_, source_, decisions_, request_);
     for (const std::string_view engine : EnginesThatLoad(*source_.spec, choice)) {
       plan_.engines.emplace_back(engine);
     }

@@ -43,7 +43,7 @@ Made RepackCt(const SchemeArgs& args) {
   return MakeCtPackedScheme({.bits = args.like.bits,
                              .group = args.like.group,
                              .symmetric = args.like.symmetric,
-                             .scale = args.like.scale});
+                             .scale = args.bf16_scales ? Dtype::kBF16 : args.like.scale});
 }
 Made RepackAwq(const SchemeArgs& args) {
   if (args.like.bits != 4 || args.like.group == 0) return nullptr;

@@ -47,8 +47,8 @@ finds not-cut deepseek-demo
 warns custom-code transformers
 warns mtp-ignored transformers
 warns fp8-ragged transformers
-tessera synth k2 --preset tiny --family k2 -q >/dev/null
-exits 0 tessera inspect k2 --for transformers --json
+make 'store[EXPERT] = "fp8"; config["quantization_config"] = FP8'
+exits 0 tessera inspect made --for transformers --json
 json "'fp8-ragged' not in [f['rule'] for f in j['findings']]"
 
 # config.json.
@@ -273,6 +273,7 @@ finds indexer-quantized sglang
 tessera reshard fp8 ranks --mp 2 -q >/dev/null
 same ranks
 exits 0 tessera inspect made --for deepseek-demo --tp 2
+finds cut-for-ranks vllm
 finds tp-degree deepseek-demo --tp 4
 
 # Usage, text, and a checkpoint that cannot be opened.

@@ -3,14 +3,14 @@
 
     make_gguf_golden.py LLAMA_CPP COMMIT TESSERA [WHAT]...
 
-writes WHAT, or all: gguf_types.json, which type each tensor gets; gguf_metadata.json, the converter's output;
-gguf_quantized.json, llama-quantize's of its F32 file, plain and under an importance matrix.
+writes gguf_WHAT.json, or all: types, which type each tensor gets; metadata, the converter's output;
+quantized, llama-quantize's of its F32 file, plain and under an importance matrix.
 
 LLAMA_CPP is the source of llama.cpp at COMMIT with llama-quantize in build/bin; TESSERA makes the tiny
 checkpoints; gguf_configs.json beside this file holds what config.json says of the released ones. Needs
 torch and transformers.
 
-The converter runs as it stands, but for what it knows of vocabularies: the tiny ones are GPT-2's kind, the
+The converter runs as it stands, but for what it knows of vocabularies: the tiny ones are DeepSeek-V3's kind, the
 released ones left out. Released models are never made: the converter sees tensors without values, and
 llama-quantize --dry-run a file that is a hole after its header.
 """
@@ -61,7 +61,7 @@ class Converter:
         import gguf
         import transformers
         self.base, self.conversion, self.gguf = conversion.base, conversion, gguf
-        conversion.base.TextModel.get_vocab_base_pre = lambda model, tokenizer: "gpt-2"
+        conversion.base.TextModel.get_vocab_base_pre = lambda model, tokenizer: "deepseek-v3"
         # transformers 5.23 stumbles over the config.json beside the tokenizer, which says nothing of it.
         transformers.AutoTokenizer = transformers.PreTrainedTokenizerFast
 

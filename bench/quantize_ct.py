@@ -7,17 +7,19 @@ one run, in turns.
 IN is a block-FP8 checkpoint in the page cache; OUT is made anew for every run. The peer goes shard by shard: load, dequantize to BF16
 (in PyTorch, as cast_torch.py does), choose scales by the experts' extremes, quantize and pack with compressed-tensors, save. It leaves its
 files in the page cache; tessera writes a manifest too and syncs everything. Also the part of the peer that is compressed-tensors alone,
-from BF16 in memory. Needs torch, safetensors, compressed-tensors. Prints seconds and weights a second, those of experts."""
+from BF16 in memory. Needs torch, safetensors, compressed-tensors. Prints medians of seconds and CPU seconds, weights a second (those of
+experts), and how many times the whole peer that is, by seconds and by CPU seconds."""
 
 import argparse
 import json
 import pathlib
 import re
+import resource
 import shutil
-import statistics
 import subprocess
 import time
 
+import numpy as np
 import torch
 from cast_torch import INDEX, SCALE, Scales, dequantize
 from compressed_tensors.compressors import BaseCompressor
@@ -26,6 +28,12 @@ from compressed_tensors.quantization.utils import calculate_qparams
 from safetensors.torch import load_file, save_file
 
 EXPERT = re.compile(r"\.mlp\.experts\.\d+\.\w+_proj\.weight$")
+
+
+def now():
+    """Seconds, and CPU seconds of this process and those it waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return np.array([time.perf_counter(), sum(u.ru_utime + u.ru_stime for u in used)])
 
 
 class Peer:
@@ -45,7 +53,7 @@ class Peer:
     def run(self, out):
         out.mkdir()
         scales = Scales(self.source, self.shard_of)
-        self.in_package = 0
+        self.in_package = np.zeros(2)
         for shard in sorted(set(self.shard_of.values())):
             tensors = {}
             for name, tensor in load_file(self.source / shard).items():
@@ -56,18 +64,18 @@ class Peer:
                 if not EXPERT.search(name):
                     tensors[name] = tensor
                     continue
-                begin = time.perf_counter()
+                begin = now()
                 stem = name.removesuffix("weight")
                 tensors |= {stem + part: t for part, t in self.compress(tensor).items() if t is not None}
-                self.in_package += time.perf_counter() - begin
+                self.in_package += now() - begin
             save_file(tensors, out / shard, metadata={"format": "pt"})
 
 
 def timed(out, run):
     shutil.rmtree(out, ignore_errors=True)
-    begin = time.perf_counter()
+    begin = now()
     run()
-    return time.perf_counter() - begin
+    return now() - begin
 
 
 def count_expert_weights(folder):
@@ -100,11 +108,11 @@ def main():
                     weights = count_expert_weights(options.out)
         seconds["compressed-tensors, whole"].append(timed(options.out, lambda: peer.run(options.out)))
         seconds["compressed-tensors alone"].append(peer.in_package)
-    whole = statistics.median(seconds["compressed-tensors, whole"])
-    for name, taken in seconds.items():
-        median = statistics.median(taken)
-        print(f"{name:28} {median:7.2f} s (min {min(taken):.2f})  {weights / median / 1e6:7.1f} M weights/s"
-              f"  {whole / median:5.1f} times the whole peer")
+    medians = {name: np.median(taken, axis=0) for name, taken in seconds.items()}
+    for name, median in medians.items():
+        wall, cpu = medians["compressed-tensors, whole"] / median
+        print(f"{name:28} {median[0]:7.2f} s {median[1]:7.2f} CPU s {weights / median[0] / 1e6:7.1f} M weights/s "
+              f"{wall:5.1f} {cpu:5.1f}")
     shutil.rmtree(options.out)
 
 

@@ -71,7 +71,7 @@ void DescribeStats(const Plan& plan, Outcome& outcome) {
     outcome.nan_codes += stats.nan_codes;
     outcome.clipped += stats.f16_overflows;
     if (stats.quality.weights == 0) continue;
-    const TensorQuality quality = Judge(stats.quality, plan.quality_allowance);
+    const TensorQuality quality = Judge(stats.quality, plan.quality_limits);
     if (!quality.below) continue;
     outcome.below.emplace_back(plan.tensors[step.destinations[0].tensor].info.name(), quality);
   }

@@ -9,6 +9,12 @@
 #include "quant/repack.h"
 
 namespace tessera {
+namespace {
+
+// A module is named by its weight without ".weight".
+std::string ModuleOf(const std::string& weight) { return weight.substr(0, weight.rfind('.')); }
+
+}  // namespace
 
 Dtype TargetDtype(CastTo to) {
   switch (to) {
@@ -42,12 +48,19 @@ Result<void> Decider::MakeTargets() {
   if (!request_->quantize) return {};
   const QuantizeRequest& quantize = *request_->quantize;
   TESSERA_TRY(CheckQuantize());
-  if (quantize.scheme->repacks) return {};  // one a format met
+  if (quantize.scheme->repacks) return CheckRepack();  // targets are made as formats are met
   if (quantize.calibration) {
     TESSERA_ASSIGN(calibration_, Calibration::Read(*quantize.calibration));
   }
   targets_.push_back(quantize.scheme->make(
       {.search = quantize.search, .input_scale = quantize.input_scale, .like = {}}));
+  if (quantize.search == Search::kMseSigned &&
+      dynamic_cast<const IntScheme*>(targets_[0].get()) == nullptr) {
+    return Fail(
+        Error(ErrorCode::kUsage, "--search mse-signed: " + std::string(quantize.scheme->name) +
+                                     " has no scales to search for")
+            .Next("leave out --search"));
+  }
   if (quantize.scheme->rest_stays_fp8) targets_.push_back(MakeFp8BlockScheme({}));
   modules_ = quantize.scheme->modules;
   if (quantize.reach == Reach::kExpertsOnly) modules_ = kRoutedExperts;
@@ -57,13 +70,27 @@ Result<void> Decider::MakeTargets() {
   if (quantize.engine != nullptr) {
     modules_ = quantize.engine->Limit(quantize.scheme->engine_name, modules_);
   }
-  for (const std::string& expression : quantize.ignore) {
+  return ReadIgnored();
+}
+
+Result<void> Decider::ReadIgnored() {
+  for (const std::string& expression : request_->quantize->ignore) {
     try {
       ignored_.emplace_back(expression, std::regex::ECMAScript | std::regex::optimize);
     } catch (const std::regex_error& e) {
       return Fail(Error(ErrorCode::kUsage, "--ignore: not a regular expression: " + expression)
                       .Found(e.what()));
     }
+    const bool found = std::ranges::any_of(source_->storage->weights(), [&](const auto& weight) {
+      const std::optional<TensorRole> role = source_->spec->Parse(weight.name);
+      return role && std::regex_search(ModuleOf(source_->spec->NameOf(*role)), ignored_.back());
+    });
+    if (found) continue;
+    return Fail(Error(ErrorCode::kUsage, "--ignore: found in no module's name: " + expression)
+                    .In(source_->checkpoint->dir().string())
+                    .Expected("an ECMAScript expression for part of a name, as in "
+                              "model.layers.0.self_attn.o_proj")
+                    .Next("tessera inspect --tensors lists the names"));
   }
   return {};
 }
@@ -242,10 +269,18 @@ Result<void> Decider::CheckQuantize() const {
   return {};
 }
 
-// A module is named by its weight without ".weight".
+// Everything that is in integers is repacked, and nothing else changes.
+Result<void> Decider::CheckRepack() const {
+  const QuantizeRequest& quantize = *request_->quantize;
+  if (quantize.ignore.empty() && quantize.reach == Reach::kByScheme) return {};
+  return Fail(Error(ErrorCode::kUsage,
+                    std::string(quantize.scheme->name) + " repacks whatever is stored in integers")
+                  .Next("leave out --ignore, --experts-only and --all-linears"));
+}
+
 bool Decider::IsReached(const TensorRole& role, const std::string& name) const {
   if (!Contains(modules_, role)) return false;
-  const std::string module = name.substr(0, name.rfind('.'));
+  const std::string module = ModuleOf(name);
   return std::ranges::none_of(ignored_, [&](const std::regex& expression) {
     return std::regex_search(module, expression);
   });
@@ -322,13 +357,21 @@ Result<void> Decider::DecideQuantize(Decision& decision) {
   return {};
 }
 
+// Codes stay as they are, and so do the values: a scale that BF16 does not hold ends the run.
+bool Decider::WantsBf16Scales() const {
+  const EngineProfile* engine = request_->quantize->engine;
+  if (engine == nullptr) return false;
+  const SchemeRule* rule = engine->FindScheme("w4a16");
+  return rule != nullptr && rule->bf16_scales;
+}
+
 Result<void> Decider::DecideRepack(Decision& decision, const IntScheme& from) {
   const StoredWeight& weight = *decision.weight;
   auto known =
       std::ranges::find(repacked_, from.format(), &std::pair<IntFormat, const IntScheme*>::first);
   if (known == repacked_.end()) {
-    std::shared_ptr<const Scheme> made =
-        request_->quantize->scheme->make({.search = {}, .input_scale = {}, .like = from.format()});
+    std::shared_ptr<const Scheme> made = request_->quantize->scheme->make(
+        {.search = {}, .input_scale = {}, .like = from.format(), .bf16_scales = WantsBf16Scales()});
     const auto* to = dynamic_cast<const IntScheme*>(made.get());
     if (to == nullptr) {
       return Fail(Error(ErrorCode::kUnsupported, std::string(request_->quantize->scheme->name) +

@@ -48,10 +48,13 @@ class Decider {
 
   Result<void> CheckRequest() const;
   Result<void> CheckQuantize() const;
+  Result<void> CheckRepack() const;
+  Result<void> ReadIgnored();
   Result<void> MakeTargets();
   Result<void> DecideFp8(Decision& decision) const;
   Result<void> DecideQuantize(Decision& decision);
   Result<void> DecideRepack(Decision& decision, const IntScheme& from);
+  bool WantsBf16Scales() const;
   bool IsReached(const TensorRole& role, const std::string& name) const;
   Result<float> InputScale(const TensorRole& role) const;
   const Scheme* TargetWith(float input_scale);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "convert/tensor_quality.h"
 #include "formats/checkpoint.h"
 #include "formats/hash.h"
 #include "formats/manifest.h"
@@ -147,9 +148,8 @@ struct Plan {
   // Of a requantization: who loads it, and what to start the server with.
   std::vector<std::string> engines, launch_flags;
 
-  bool saturate = false;  // values beyond F16's range are clipped, not refused
-  // dB that a weight quantized to integers may lie below what its scales predict.
-  double quality_allowance = 0;
+  bool saturate = false;         // values beyond F16's range are clipped, not refused
+  QualityLimits quality_limits;  // of weights quantized to integers
 };
 
 // Sizes of what a tile reads and computes; used alike for buffers, budgets and the executor's cuts.

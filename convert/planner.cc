@@ -395,7 +395,8 @@ class Planner {
     Tally(plan_);
     for (const std::vector<Fate>& fates : fates_) CountFates(fates, plan_);
     plan_.saturate = request_.saturate;
-    if (request_.quantize) plan_.quality_allowance = Allowance(*request_.quantize);
+    if (request_.quantize)
+      plan_.quality_limits = LimitsOf(*request_.quantize->scheme, request_.quantize->search);
   }
 
   void DescribeRequest() {
@@ -437,7 +438,7 @@ class Planner {
   // What was decided must be what the engine loads; and the result names the engines that do.
   Result<void> CheckEngine(const QuantizeRequest& quantize) {
     TESSERA_ASSIGN(scheme_, SchemeOf(*quantize.scheme, decisions_));
-    const SchemeChoice choice = ChoiceOf(scheme_, source_, decisions_, quantize.search);
+    const SchemeChoice choice = ChoiceOf(scheme_, source_, decisions_, request_);
     for (const std::string_view engine : EnginesThatLoad(*source_.spec, choice)) {
       plan_.engines.emplace_back(engine);
     }
@@ -445,11 +446,6 @@ class Planner {
     TESSERA_TRY(quantize.engine->Accepts(*source_.spec, choice));
     plan_.launch_flags = quantize.engine->LaunchFlags(*source_.spec, choice);
     return {};
-  }
-
-  static double Allowance(const QuantizeRequest& quantize) {
-    const auto& [absmax, search] = quantize.scheme->allowance;
-    return quantize.search == Search::kAbsMax ? absmax : search;
   }
 
   void DescribeQuantize(const QuantizeRequest& quantize) {

@@ -52,14 +52,18 @@ Result<SchemeInUse> SchemeOf(const SchemeRow& row, std::span<const Decision> dec
 }
 
 SchemeChoice ChoiceOf(const SchemeInUse& scheme, const Source& source,
-                      std::span<const Decision> decisions, Search search) {
+                      std::span<const Decision> decisions, const Request& request) {
   SchemeChoice choice{.scheme = scheme.name, .group = scheme.group, .modules = 0};
   for (const Decision& d : decisions) {
-    if (IsQuantized(d)) choice.modules |= SetOf(d.role);
+    if (!IsQuantized(d)) continue;
+    choice.modules |= SetOf(d.role);
+    if (const auto* ints = dynamic_cast<const IntScheme*>(d.to))
+      choice.scale = ints->format().scale;
   }
   if (HasMtpExperts(source, decisions, false)) choice.mtp = MtpWeights::kFloat;
   if (HasMtpExperts(source, decisions, true)) choice.mtp = MtpWeights::kQuantized;
-  choice.negative_scales = search == Search::kMseSigned;
+  choice.negative_scales = request.quantize->search == Search::kMseSigned;
+  choice.ranks = request.mp;
   return choice;
 }
 

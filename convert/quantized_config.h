@@ -29,7 +29,7 @@ Result<SchemeInUse> SchemeOf(const SchemeRow& row, std::span<const Decision> dec
 
 // The choice as engines judge it.
 SchemeChoice ChoiceOf(const SchemeInUse& scheme, const Source& source,
-                      std::span<const Decision> decisions, Search search);
+                      std::span<const Decision> decisions, const Request& request);
 
 // Adds to `edits` what config.json must say.
 Result<void> DescribeQuantized(const SchemeInUse& scheme, const Source& source,

@@ -1,6 +1,6 @@
 #include "convert/request.h"
 
-#include <csignal>
+#include "formats/interruption.h"
 
 namespace tessera {
 
@@ -67,11 +67,9 @@ std::vector<std::filesystem::path> Request::Outputs() const {
 
 Result<void> RunOptions::CheckStop() const {
   if (!Stopped()) return {};
-  const bool terminated = *signal == SIGTERM;
-  return Fail(Error(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
-                    terminated ? "terminated" : "interrupted")
-                  .Next(rehearse ? "nothing was written"
-                                 : "what is done is kept: run the same command again to finish"));
+  return Fail(InterruptedBy(*signal).Next(
+      rehearse ? "nothing was written"
+               : "what is done is kept: run the same command again to finish"));
 }
 
 }  // namespace tessera

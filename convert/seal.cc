@@ -8,6 +8,7 @@
 
 #include "convert/tensor_quality.h"
 #include "formats/file.h"
+#include "formats/file_chunks.h"
 #include "formats/json.h"
 #include "formats/version.h"
 
@@ -48,16 +49,12 @@ std::string RenderIndex(const Plan& plan, uint32_t folder) {
 
 Result<std::string> Sha256Of(const fs::path& path, const StopCheck& check) {
   TESSERA_ASSIGN(const File file, File::OpenRead(path));
-  TESSERA_ASSIGN(const FileIdentity identity, file.Identity());
-  std::vector<std::byte> buffer(std::min<uint64_t>(identity.size, kTileBytes));
   Sha256Stream hash;
-  for (uint64_t at = 0; at < identity.size; at += buffer.size()) {
-    const auto chunk =
-        std::span(buffer).first(std::min<uint64_t>(buffer.size(), identity.size - at));
-    TESSERA_TRY(check());
-    TESSERA_TRY(file.ReadAt(at, chunk));
+  const auto update = [&](uint64_t, std::span<const std::byte> chunk) {
     hash.Update(chunk);
-  }
+    return Result<void>();
+  };
+  TESSERA_TRY(ReadInChunks(file, check, update));
   return hash.FinishHex();
 }
 
@@ -101,7 +98,7 @@ ManifestTensor DescribeTensor(const Plan& plan, const PlanTensor& planned,
     const ValueStats& stats = execution.stats[static_cast<size_t>(step - plan.steps.data())];
     t.nan_codes += stats.nan_codes;
     if (stats.quality.weights != 0 && d->part == 0) {
-      t.quality = Judge(stats.quality, plan.quality_allowance);
+      t.quality = Judge(stats.quality, plan.quality_limits);
     }
   }
   t.digest = Combine(digests);

@@ -3,10 +3,19 @@
 
 #include "formats/manifest.h"
 #include "quant/int_quality.h"
+#include "quant/registry.h"
 
 namespace tessera {
 
-// `allowance`: how many dB the measured ratio may lie below the predicted one.
-TensorQuality Judge(const IntQuality& sums, double allowance);
+// A weight is as good as its scales promise while its noise, and that of its worst row and group,
+// is at most so many dB above what they predict, and its least-squares gain at most so far off what
+// rounding explains.
+struct QualityLimits {
+  double weight = 0, place = 0;
+  double gain = 0;
+};
+QualityLimits LimitsOf(const SchemeRow& scheme, Search search);
+
+TensorQuality Judge(const IntQuality& sums, const QualityLimits& limits);
 
 }  // namespace tessera

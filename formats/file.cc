@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "formats/file_chunks.h"
+
 namespace tessera {
 namespace {
 
@@ -224,20 +226,15 @@ Result<void> WriteFileAtomically(const fs::path& path, std::string_view contents
 Result<CopiedFile> CopyFileAtomically(const fs::path& from, const fs::path& path,
                                       const fs::path& staging, const StopCheck& check) {
   TESSERA_ASSIGN(const File source, File::OpenRead(from));
-  TESSERA_ASSIGN(const FileIdentity identity, source.Identity());
   TESSERA_ASSIGN(const File file, CreateStaged(path, staging));
-  std::vector<std::byte> buffer(std::min<uint64_t>(identity.size, uint64_t{1} << 20));
   Xxh3Stream hash;
-  for (uint64_t at = 0; at < identity.size; at += buffer.size()) {
-    const auto chunk =
-        std::span(buffer).first(std::min<uint64_t>(buffer.size(), identity.size - at));
-    TESSERA_TRY(check());
-    TESSERA_TRY(source.ReadAt(at, chunk));
+  const auto copy = [&](uint64_t at, std::span<const std::byte> chunk) {
     hash.Update(chunk);
-    TESSERA_TRY(file.WriteAt(at, chunk));
-  }
-  TESSERA_TRY(PublishStaged(file, path, identity.size));
-  return CopiedFile{identity.size, hash.Finish()};
+    return file.WriteAt(at, chunk);
+  };
+  TESSERA_ASSIGN(const uint64_t bytes, ReadInChunks(source, check, copy));
+  TESSERA_TRY(PublishStaged(file, path, bytes));
+  return CopiedFile{bytes, hash.Finish()};
 }
 
 Result<void> RenameFile(const fs::path& from, const fs::path& to) {

@@ -1,4 +1,5 @@
 // How well integers stand for the values of a weight: sums over groups, which add up over tiles.
+// Less than QualityStats (quality.h), since a plan keeps one for each of its tiles.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,7 @@ struct IntQuality {
   // Some rows or groups, and which of them has the most noise for its signal.
   struct Worst {
     uint64_t row = 0, group = 0;
-    double signal = 0, noise = 0;
+    double signal = 0, noise = 0, predicted = 0;
 
     // The first one stays where two are equally bad.
     void Include(const Worst& other) {

@@ -182,6 +182,7 @@ class Quantizer {
 
   void AddQuality(uint64_t group, IntQuality& quality) {
     const double unit = double{scales_[group].scale} * scales_[group].scale;
+    const double predicted = IsZero(group) ? 0 : static_cast<double>(Cols(group)) * (unit / 12);
     IntQuality::Worst whole{.row = first_row_ + row_, .group = group};
     for (uint64_t i = 0; i < rows_; ++i) {
       const kernels::IntSums& sums = Sums(i, group);
@@ -194,15 +195,15 @@ class Quantizer {
       quality.cross += crossed + squared;
       quality.quantized += squared;
       quality.saturated += sums.saturated;
-      totals_[i].signal += signal;
-      totals_[i].noise += noise;
-      whole.signal += signal;
-      whole.noise += noise;
+      for (IntQuality::Worst* place : {&totals_[i], &whole}) {
+        place->signal += signal;
+        place->noise += noise;
+        place->predicted += predicted;
+      }
     }
-    const uint64_t weights = rows_ * Cols(group);
-    quality.weights += weights;
+    quality.weights += rows_ * Cols(group);
     quality.zero_groups += IsZero(group);
-    if (!IsZero(group)) quality.predicted += static_cast<double>(weights) * (unit / 12);
+    quality.predicted += whole.predicted;
     quality.worst_group.Include(whole);
   }
 

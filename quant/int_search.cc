@@ -71,8 +71,8 @@ IntScale CompressedTensors(const IntFormat& format, float min, float max) {
 
 // Upstream does not widen min and max by zero here: a group of one sign may lose its small values.
 IntScale AutoAwq(float min, float max) {
-  min = F16(min);
-  max = F16(max);
+  min = F16(Bf16(min));
+  max = F16(Bf16(max));
   const float scale = F16(std::max(F16(max - min), F16(1e-5f)) / 15);
   const float zero = std::clamp(-std::nearbyint(F16(min / scale)), 0.0f, 15.0f);
   return {scale, static_cast<int>(zero) - 8, scale};
@@ -211,8 +211,9 @@ const IntMath kReferenceMath = {&reference::FindExtremes, &reference::SquaredErr
                                 &reference::EncodeInts};
 
 float BeyondRange(const IntFormat& format) {
-  const float beyond = format.scale == Dtype::kF16 ? 65520.0f : 0x1.ffp127f;
-  return format.symmetric ? beyond : beyond / 2;
+  // Of asymmetric ones max - min has to be a number too: BF16s that round to at most 32640 in F16.
+  if (format.scale == Dtype::kF16) return format.symmetric ? 65520.0f : 32704.0f;
+  return format.symmetric ? 0x1.ffp127f : 0x1.ffp126f;
 }
 
 IntScale AbsMaxScale(const IntFormat& format, float min, float max) {

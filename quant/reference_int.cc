@@ -54,7 +54,7 @@ float CodeOf(float x, const kernels::IntCoding& coding) {
       return NearestWithin(ToBf16(quotient + zero), lowest, highest) - zero;
     }
     case IntArithmetic::kF16:
-      return NearestWithin(ToF16(ToF16(x) / coding.divisor), lowest - zero, highest - zero);
+      return NearestWithin(ToF16(ToF16(ToBf16(x)) / coding.divisor), lowest - zero, highest - zero);
   }
   return 0;
 }

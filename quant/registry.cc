@@ -35,13 +35,15 @@ Made Fp8Block(const SchemeArgs&) { return MakeFp8BlockScheme({}); }
 Made Fp8BlockUe8m0(const SchemeArgs&) {
   return MakeFp8BlockScheme({.scale_format = ScaleFormat::kUe8m0});
 }
-Made Fp8Channel(const SchemeArgs&) { return MakeFp8ChannelScheme(); }
+Made Fp8Channel(const SchemeArgs& args) {
+  return MakeFp8ChannelScheme(Dtype::kF32, args.search == Search::kAbsMax);
+}
 
 Made RepackCt(const SchemeArgs& args) {
   return MakeCtPackedScheme({.bits = args.like.bits,
                              .group = args.like.group,
                              .symmetric = args.like.symmetric,
-                             .scale = args.like.scale});
+                             .scale = args.bf16_scales ? Dtype::kBF16 : args.like.scale});
 }
 Made RepackAwq(const SchemeArgs& args) {
   if (args.like.bits != 4 || args.like.group == 0) return nullptr;
@@ -80,7 +82,7 @@ constexpr SchemeRow kSchemes[] = {
      "the same, one scale a row",
      kRoutedExperts,
      CtPacked<4, 0>,
-     {0.3, 3}},
+     {0.3, 1.7}},
     {"w4a16-asym",
      "w4a16-asym",
      128,
@@ -95,7 +97,13 @@ constexpr SchemeRow kSchemes[] = {
      kAllButKvB,
      CtPacked<8, 0>,
      {0.9, 0.2}},
-    {"w8a16-g128", "w8a16", 128, "the same, groups of 128", kAllButKvB, CtPacked<8, 128>, {1, 0.2}},
+    {"w8a16-g128",
+     "w8a16",
+     128,
+     "the same, groups of 128",
+     kAllButKvB,
+     CtPacked<8, 128>,
+     {1.2, 0.2}},
     {"w8a8",
      "w8a8",
      0,
@@ -109,7 +117,7 @@ constexpr SchemeRow kSchemes[] = {
      "SGLang blockwise_int8, 128x128 blocks",
      kAllLinears,
      Int8Block,
-     {6.4, 0.4}},
+     {6.4, 0.4, 0.08}},
     {"int8-channel",
      "int8-channel",
      0,

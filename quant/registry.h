@@ -19,7 +19,10 @@ struct SchemeArgs {
   Search search = Search::kMse;
   std::optional<float> input_scale;  // of activations, where the scheme stores one
   IntFormat like;                    // of a repacked weight: what it is now
+  bool bf16_scales = false;          // of a repacked weight, where the target stores several types
 };
+
+inline constexpr double kGainAllowance = 0.01;
 
 struct SchemeRow {
   std::string_view name;
@@ -29,10 +32,13 @@ struct SchemeRow {
   ModuleSet modules;             // by default
   // nullptr where a repacked weight has no counterpart.
   std::unique_ptr<Scheme> (*make)(const SchemeArgs&);
-  // How many dB the measured ratio of signal to noise may lie below the predicted one: what normal
-  // to Student-t3 weights need, and a little. A searched scale clips on purpose.
+  // How many dB the noise of a weight may lie above what its scales predict: what normal to
+  // Student-t3 weights of 512 to 18432 columns need, and a little. A searched scale clips on
+  // purpose.
   struct Allowance {
     double absmax = 0, search = 0;
+    // How far the gain of absmax may be off what rounding to nearest explains.
+    double absmax_gain = kGainAllowance;
   } allowance = {};
   bool rest_stays_fp8 = false;  // linears that it does not reach; else they become BF16
   bool needs_input_scale = false;

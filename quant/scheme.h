@@ -127,12 +127,14 @@ struct Fp8BlockArgs {
   // Encode with the scales that parts[1] already holds instead of computing them: gives back the
   // original codes wherever the values that were decoded with them are normal numbers.
   bool scales_given = false;
+  // Encode as compressed-tensors does on a CPU: weights, scales and quotients each rounded to BF16.
+  bool in_bf16 = false;
   std::string_view scale_suffix = ".weight_scale_inv";  // ".weight_scale": compressed-tensors
   std::string_view name = "fp8-block";
 };
 std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args);
 // compressed-tensors FP8 by channel: a block is a row, ".weight_scale" [rows, 1].
-std::unique_ptr<Scheme> MakeFp8ChannelScheme(Dtype scale = Dtype::kF32);
+std::unique_ptr<Scheme> MakeFp8ChannelScheme(Dtype scale = Dtype::kF32, bool in_bf16 = false);
 
 // Block FP8 as model-parallel ranks store it: equal slices of rows or of columns, each with blocks
 // that begin at its own edge. The scales of all slices stand beside each other, so that cutting

@@ -22,6 +22,13 @@ std::array<float, 256> ErrorsByCode(const RoundingErrors& errors) {
   return by_code;
 }
 
+float Bf16(float x) { return reference::DecodeBf16(reference::RoundToBf16(x)); }
+
+float Bf16Scale(float amax) {
+  const float scale = Bf16(Bf16(amax) / 448);
+  return scale == 0 ? 0x1p-7f : scale;  // BF16's epsilon, as upstream
+}
+
 }  // namespace
 
 Fp8BlockScheme::Fp8BlockScheme(const Fp8BlockArgs& args) : args_(args) {
@@ -35,10 +42,11 @@ std::unique_ptr<Scheme> MakeFp8BlockScheme(const Fp8BlockArgs& args) {
   return std::make_unique<Fp8BlockScheme>(args);
 }
 
-std::unique_ptr<Scheme> MakeFp8ChannelScheme(Dtype scale) {
+std::unique_ptr<Scheme> MakeFp8ChannelScheme(Dtype scale, bool in_bf16) {
   return MakeFp8BlockScheme({.scale = scale,
                              .block_rows = 1,
                              .block_cols = std::numeric_limits<uint32_t>::max(),
+                             .in_bf16 = in_bf16,
                              .scale_suffix = ".weight_scale",
                              .name = "fp8-channel"});
 }
@@ -142,9 +150,23 @@ void Fp8BlockScheme::ComputeScales(const RowSource& row, RowRange block, uint64_
     kernels::RaiseAbsMax(row(i), cols, args_.block_cols, amax.data());
   }
   for (size_t i = 0; i < scales.size(); ++i) {
-    scales[i] = reference::BlockScale(std::bit_cast<float>(amax[i]),
-                                      args_.scale_format == ScaleFormat::kUe8m0);
+    const auto largest = std::bit_cast<float>(amax[i]);
+    scales[i] = args_.in_bf16
+                    ? Bf16Scale(largest)
+                    : reference::BlockScale(largest, args_.scale_format == ScaleFormat::kUe8m0);
   }
+}
+
+// Quotients as codes under a scale of 1. Upstream adds a zero point of 0: no code is made of -0.
+uint64_t Fp8BlockScheme::EncodeInBf16(const float* row, uint64_t cols,
+                                      std::span<const float> scales, uint8_t* codes) const {
+  std::vector<float> quotients(cols);
+  for (uint64_t col = 0; col < cols; ++col) {
+    quotients[col] = Bf16(Bf16(row[col]) / scales[col / args_.block_cols]) + 0.0f;
+  }
+  constexpr float kOne = 1;
+  return kernels::F32ToE4m3(quotients.data(), cols, &kOne, std::numeric_limits<uint32_t>::max(),
+                            codes);
 }
 
 void Fp8BlockScheme::EncodeRowsFrom(const RowSource& row, uint64_t rows, uint64_t cols,
@@ -167,8 +189,9 @@ void Fp8BlockScheme::EncodeRowsFrom(const RowSource& row, uint64_t rows, uint64_
     }
     scale_bytes += scales.size() * sizeof(float);
     for (uint64_t i = block.begin; i < block.end; ++i) {
-      stats.not_finite +=
-          kernels::F32ToE4m3(row(i), cols, scales.data(), args_.block_cols, codes + i * cols);
+      stats.not_finite += args_.in_bf16 ? EncodeInBf16(row(i), cols, scales, codes + i * cols)
+                                        : kernels::F32ToE4m3(row(i), cols, scales.data(),
+                                                             args_.block_cols, codes + i * cols);
     }
   }
 }

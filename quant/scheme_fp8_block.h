@@ -43,6 +43,8 @@ class Fp8BlockScheme final : public Scheme {
   void CheckParts(uint64_t rows, uint64_t cols, RowRange range, size_t codes, size_t scales) const;
   // One row of scales as F32.
   void ReadScales(const std::byte* in, std::span<float> out) const;
+  uint64_t EncodeInBf16(const float* row, uint64_t cols, std::span<const float> scales,
+                        uint8_t* codes) const;
   void ComputeScales(const RowSource& row, RowRange block, uint64_t cols,
                      std::span<float> scales) const;
 

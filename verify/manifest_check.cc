@@ -1,12 +1,14 @@
 #include "verify/manifest_check.h"
 
 #include <algorithm>
-#include <csignal>
 #include <map>
 #include <optional>
 #include <tuple>
 
+#include "formats/checkpoint.h"
+#include "formats/file_chunks.h"
 #include "formats/hash.h"
+#include "formats/interruption.h"
 #include "formats/manifest.h"
 #include "formats/shard_name.h"
 #include "verify/output_file.h"
@@ -37,11 +39,7 @@ class ManifestCheck {
     for (const ManifestTensor& tensor : manifest_.tensors) listed_[tensor.file].push_back(&tensor);
     for (const ManifestFile& file : manifest_.files) counters_.total_bytes += file.bytes;
     for (const ManifestFile& file : manifest_.files) CheckShard(file);
-    if (Stopped()) {
-      const bool terminated = *options_.signal == SIGTERM;
-      return Fail(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
-                  terminated ? "terminated" : "interrupted");
-    }
+    if (Stopped()) return Fail(InterruptedBy(*options_.signal));
     std::ranges::sort(report_.faults, {},
                       [](const ManifestFault& f) { return std::tie(f.file, f.tensor, f.what); });
     return std::move(report_);
@@ -71,14 +69,12 @@ class ManifestCheck {
 
   static Result<Digest> HashFile(const fs::path& path) {
     TESSERA_ASSIGN(const File file, File::OpenRead(path));
-    TESSERA_ASSIGN(const FileIdentity identity, file.Identity());
     Xxh3Stream hash;
-    std::vector<std::byte> buffer(std::min(kChunk, identity.size));
-    for (uint64_t at = 0; at < identity.size; at += kChunk) {
-      const auto chunk = std::span(buffer).first(std::min(kChunk, identity.size - at));
-      TESSERA_TRY(file.ReadAt(at, chunk));
+    const auto update = [&](uint64_t, std::span<const std::byte> chunk) {
       hash.Update(chunk);
-    }
+      return Result<void>();
+    };
+    TESSERA_TRY(ReadInChunks(file, NeverStops, update));
     return hash.Finish();
   }
 

@@ -1,12 +1,12 @@
 #include "verify/tensor_compare.h"
 
 #include <algorithm>
-#include <csignal>
 #include <mutex>
 #include <optional>
 #include <tuple>
 #include <utility>
 
+#include "formats/interruption.h"
 #include "verify/parallel.h"
 #include "verify/tensor_judgement.h"
 #include "verify/tensor_tile.h"
@@ -92,9 +92,7 @@ class TensorCompare {
     });
     if (failure_) return Fail(std::move(failure_->second));
     if (!Stopped()) return {};
-    const bool terminated = *options_.signal == SIGTERM;
-    return Fail(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
-                terminated ? "terminated" : "interrupted");
+    return Fail(InterruptedBy(*options_.signal));
   }
 
   void Work(const std::vector<Job>& jobs, bool measure) {

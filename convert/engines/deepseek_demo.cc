@@ -41,6 +41,7 @@ constinit const EngineProfile kDeepSeekDemo{
     .schemes = kSchemes,
     .other_reason = "it computes in BF16 and block FP8",
     .other_nearest = "fp8-block",
+    .loads_ranks = true,
     .judge = Judge,
 };
 

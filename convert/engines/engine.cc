@@ -28,6 +28,18 @@ Error Refusal(const EngineProfile& engine, const SchemeChoice& choice, std::stri
       .Found(std::move(found));
 }
 
+Result<void> CheckCut(const EngineProfile& engine, const SchemeChoice& choice) {
+  if (engine.loads_ranks == (choice.ranks != 0)) return {};
+  return Fail(Error(ErrorCode::kUnsupported,
+                    std::string(engine.name) + " does not load " +
+                        (choice.ranks == 0 ? "files that are not cut" : "files cut for ranks"))
+                  .Expected(engine.loads_ranks ? "files cut for ranks" : "whole weights")
+                  .Found(choice.ranks == 0 ? "whole weights"
+                                           : "files for " + std::to_string(choice.ranks) + " ranks")
+                  .Next(std::string("nearest that loads: the same ") +
+                        (engine.loads_ranks ? "with --mp N" : "without --mp")));
+}
+
 Result<void> CheckModules(const EngineProfile& engine, const SchemeRule& rule,
                           const SchemeChoice& choice) {
   if (const ModuleSet over = choice.modules & ~rule.may; over != 0) {
@@ -74,7 +86,13 @@ Result<void> EngineProfile::Accepts(const ModelSpec& spec, const SchemeChoice& c
     return Fail(Refusal(*this, choice, "group " + GroupName(choice.group))
                     .Expected("one of: " + std::string(rule->groups)));
   }
+  TESSERA_TRY(CheckCut(*this, choice));
   TESSERA_TRY(CheckModules(*this, *rule, choice));
+  if (rule->bf16_scales && choice.scale != Dtype::kBF16) {
+    return Fail(Refusal(*this, choice, std::string(Name(choice.scale)) + " scales")
+                    .Expected("BF16 scales")
+                    .Next("nearest that loads: w4a16"));
+  }
   if (choice.negative_scales && negative_scales.empty()) {
     return Fail(Refusal(*this, choice, "--search mse-signed")
                     .Expected("evidence that negative scales compute right there; none is known")

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/dtype.h"
 #include "formats/model_spec.h"
 #include "formats/result.h"
 #include "quant/module_set.h"
@@ -25,6 +26,8 @@ struct SchemeChoice {
   MtpWeights mtp = MtpWeights::kAbsent;
   int tp = 1;
   bool negative_scales = false;  // --search mse-signed
+  Dtype scale = Dtype::kBF16;    // of integers
+  uint32_t ranks = 0;            // model-parallel ranks that the files are cut for; 0: not cut
 };
 
 enum class MtpRule : uint8_t { kAny, kQuantized };
@@ -36,6 +39,7 @@ struct SchemeRule {
   ModuleSet may = kAllLinears, must = 0;
   MtpRule mtp = MtpRule::kAny;
   std::string_view groups = "";  // "" any, else such as "channel 32 64 128"
+  bool bf16_scales = false;      // of integers; other types are read as if they were BF16
   std::string_view flags = "";   // launch flags that it always needs
   std::string_view reason = "";
   std::string_view nearest = "";  // of a refused one: what loads instead
@@ -54,6 +58,7 @@ struct EngineProfile {
   std::string_view negative_scales = "";  // evidence that they load and compute right; "": none
   // SGLang runs a shared expert as one more routed expert unless told not to.
   bool fuses_shared_expert = false;
+  bool loads_ranks = false;  // files cut for model-parallel ranks, and no others
   void (*judge)(Judgement&) = nullptr;
 
   // nullptr for a scheme that has no rule.

@@ -17,6 +17,7 @@ constexpr SchemeRule kSchemes[] = {
      .may = kRoutedExperts,
      .must = kRoutedExperts,
      .groups = "32 64 128",
+     .bf16_scales = true,
      .flags = "--kt-method RAWINT4",
      .reason = kCpuExperts},
     {.scheme = "gptq4",

@@ -26,6 +26,14 @@ void CheckFamily(Judgement& j) {
           "choose another engine: tessera engines");
 }
 
+void CheckWhole(Judgement& j) {
+  if (j.checkpoint.ranks() == 0 || j.engine.loads_ranks) return;
+  j.Fatal("cut-for-ranks", "",
+          "the files are cut for " + std::to_string(j.checkpoint.ranks()) +
+              " ranks of DeepSeek's demo, under its names",
+          "put them together: tessera reshard IN OUT --names hf");
+}
+
 void CheckScales(Judgement& j) {
   uint64_t lacking = 0;
   const StoredModule* first = nullptr;
@@ -84,6 +92,7 @@ void CheckGroupScheme(Judgement& j, const GroupClaim& group) {
 
 void CheckModel(Judgement& j) {
   CheckFamily(j);
+  CheckWhole(j);
   CheckScales(j);
   CheckClaim(j);
 }

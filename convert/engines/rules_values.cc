@@ -122,7 +122,8 @@ void RequireBf16Scales(Judgement& j) {
     return j.Fatal(
         "scale-dtype", scale->info.name(),
         "group scales are " + std::string(Name(scale->info.dtype())) + ", the loader reads BF16",
-        "quantize again: tessera quantize --scheme w4a16 writes BF16");
+        "quantize again: tessera quantize --scheme w4a16 writes BF16, --scheme repack-ct from "
+        "AWQ or GPTQ with --for this engine");
   }
 }
 

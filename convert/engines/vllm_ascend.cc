@@ -18,6 +18,7 @@ constexpr SchemeRule kSchemes[] = {
     {.scheme = "w4a16",
      .may = kRoutedExperts,
      .groups = "32",
+     .bf16_scales = true,
      .reason = "packed linears have no kernel, experts do; group_size is taken from the top of "
                "quantization_config, 32 where it is not there"},
     {.scheme = "ascend-w8a8-dynamic"},

@@ -30,16 +30,6 @@ struct ToBf16 {
   HWY_INLINE hn::Vec<U16Tag> operator()(F32Vec x) { return RoundToBf16(x); }
 };
 
-struct ToF16 {
-  int32_t beyond;
-  size_t overflows = 0;
-
-  HWY_INLINE hn::Vec<U16Tag> operator()(F32Vec x) {
-    overflows += hn::CountTrue(I32Tag(), BeyondF16(MagnitudeBits(x)));
-    return RoundToF16(x, beyond);
-  }
-};
-
 struct ToF32 {
   HWY_INLINE F32Vec operator()(F32Vec x) { return OneNan(x); }
 };
@@ -265,7 +255,7 @@ size_t Fp8ToF32(const Fp8Rows& in, float* out) {
 }
 
 size_t Fp8ToF16(const Fp8Rows& in, bool saturate, uint16_t* out, size_t& overflows) {
-  ToF16 to{saturate ? 0x7BFF : 0x7C00};
+  NarrowToF16 to{BeyondBits(saturate)};
   const size_t nan_codes = DequantRowsOf(in, to, out);
   overflows += to.overflows;
   return nan_codes;

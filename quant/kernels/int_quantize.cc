@@ -187,7 +187,7 @@ HWY_INLINE StripVec CodeOf(StripVec x, StripVec y, const IntCoding& coding) {
     const auto shifted = ToBf16(hn::Add(quotient, zero));
     return hn::Sub(NearestWithin(shifted, hn::Add(lowest, zero), hn::Add(highest, zero)), zero);
   } else {
-    return NearestWithin(ToF16(hn::Div(ToF16(x), divisor)), lowest, highest);
+    return NearestWithin(ToF16(hn::Div(ToF16(ToBf16(x)), divisor)), lowest, highest);
   }
 }
 

@@ -34,7 +34,7 @@ enum class IntArithmetic : uint8_t {
   kF32,          // x rounded to BF16, divided in F32, to the nearest integer
   kF32Truncate,  // the same, towards zero
   kBf16,         // x, quotient and quotient + zero each rounded to BF16
-  kF16,          // x and quotient each rounded to F16
+  kF16,          // x rounded to BF16 and then to F16, quotient to F16
 };
 
 struct IntCoding {

@@ -92,6 +92,19 @@ HWY_INLINE auto RoundToF16(F32Vec x, int32_t beyond) {
   return hn::TruncateTo(U16Tag(), hn::BitCast(U32Tag(), bits));
 }
 
+// Counts what it clips or makes infinite.
+struct NarrowToF16 {
+  int32_t beyond;
+  size_t overflows = 0;
+
+  HWY_INLINE hn::Vec<U16Tag> operator()(F32Vec x) {
+    overflows += hn::CountTrue(I32Tag(), BeyondF16(MagnitudeBits(x)));
+    return RoundToF16(x, beyond);
+  }
+};
+
+constexpr int32_t BeyondBits(bool saturate) { return saturate ? 0x7BFF : 0x7C00; }
+
 HWY_INLINE auto RoundToE4m3(F32Vec x) {
   const I32Tag di;
   const auto magnitude = MagnitudeBits(x);

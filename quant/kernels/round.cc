@@ -29,23 +29,11 @@ struct F16AsBf16 {
   }
 };
 
-struct NarrowToF16 {
-  int32_t beyond;
-  size_t overflows = 0;
-
-  HWY_INLINE hn::Vec<U16Tag> operator()(F32Vec x) {
-    overflows += hn::CountTrue(I32Tag(), BeyondF16(MagnitudeBits(x)));
-    return RoundToF16(x, beyond);
-  }
-};
-
 struct Bf16AsF16 {
   NarrowToF16 narrow;
 
   HWY_INLINE hn::Vec<U16Tag> operator()(hn::Vec<U16Tag> bits) { return narrow(DecodeBf16(bits)); }
 };
-
-constexpr int32_t BeyondBits(bool saturate) { return saturate ? 0x7BFF : 0x7C00; }
 
 void Bf16ToF32(const uint16_t* in, size_t n, float* out) {
   WidenBf16 op;

@@ -130,7 +130,7 @@ def grouped(weight, group=128):
 def absmax(scheme, weight):
     """Codes and scales of an F32 weight as upstream's quantizer makes them of it in the type that it sees."""
     if scheme == "awq":
-        w = grouped(weight.to(torch.float16))
+        w = grouped(weight.to(torch.bfloat16).to(torch.float16))
         low, high = w.amin(-1, keepdim=True), w.amax(-1, keepdim=True)
         scale = (high - low).clamp(min=1e-5) / 15
         zero = (-(low / scale).round()).clamp(0, 15)

@@ -97,7 +97,7 @@ TEST(IntSearch, AbsMaxScalesFollowTheirRules) {
   EXPECT_EQ(AbsMaxScale(row, -254, 3).scale, 2.0f);
 }
 
-// Through AutoAWQ's rule, whose scale is (max - min) / 15 rounded to F16 three times.
+// Through AutoAWQ's rule, whose scale is (max - min) / 15 of BF16s, rounded to F16 three times.
 TEST(IntSearch, ScalesAreRoundedToF16AsTheReferenceDoes) {
   const IntFormat awq{.symmetric = false, .scale = Dtype::kF16, .rule = AbsMaxRule::kAutoAwq};
   const auto f16 = [](float x) { return reference::DecodeF16(reference::RoundToF16(x)); };
@@ -105,7 +105,8 @@ TEST(IntSearch, ScalesAreRoundedToF16AsTheReferenceDoes) {
   for (int i = 0; i < 100000; ++i) {
     const float max = std::ldexp(1 + static_cast<float>(random()) * 0x1p-32f,
                                  static_cast<int>(random() % 40) - 25);
-    const float want = f16(std::max(f16(max), f16(1e-5f)) / 15);
+    const float held = reference::DecodeBf16(reference::RoundToBf16(max));
+    const float want = f16(std::max(f16(held), f16(1e-5f)) / 15);
     ASSERT_EQ(AbsMaxScale(awq, 0, max).scale, want) << std::hexfloat << max;
   }
 }

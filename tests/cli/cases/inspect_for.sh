@@ -273,6 +273,7 @@ finds indexer-quantized sglang
 tessera reshard fp8 ranks --mp 2 -q >/dev/null
 same ranks
 exits 0 tessera inspect made --for deepseek-demo --tp 2
+finds cut-for-ranks vllm
 finds tp-degree deepseek-demo --tp 4
 
 # Usage, text, and a checkpoint that cannot be opened.

@@ -12,6 +12,12 @@ refused 2 "w4a16" --scheme q4
 refused 2 "unknown way" --scheme w4a16 --search best
 refused 2 "exclude each other" --scheme w4a16 --experts-only --all-linears
 refused 2 "not a regular expression" --scheme w4a16 --ignore '('
+refused 2 "found in no module's name: exprets" --scheme w4a16 --ignore lm_head --ignore exprets
+refused 2 "found in no module's name: re:.*lm_head" --scheme w4a16 --ignore 're:.*lm_head'
+for option in --experts-only --all-linears "--ignore lm_head"; do
+  refused 2 "leave out --ignore, --experts-only and --all-linears" --scheme repack-ct $option
+done
+refused 2 "has no scales to search for" --scheme fp8-channel --search mse-signed --for transformers
 refused 2 "--mp" --scheme w4a16 --mp 2
 refused 2 "" --scheme w4a16 --for nobody
 exits 2 tessera quantize in none

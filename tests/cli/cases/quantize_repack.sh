@@ -24,6 +24,23 @@ for pair in "w4a16 repack-awq" "w4a16 repack-gptq" "w4a16-g32 repack-awq" "w4a16
   if [ -e third ]; then same_tensors first third; fi
   rm -rf first second third plain-1 plain-2
 done
+# Loaders that take group scales for BF16 get them so, or nothing where that would change one.
+exits 0 tessera quantize in first --scheme gptq4
+exits 0 tessera quantize first second --scheme repack-ct --json
+json '"vllm" in j["engines"] and "ktransformers" not in j["engines"]'
+exits 1 tessera inspect second --for ktransformers
+exits 0 tessera quantize first third --scheme repack-ct --for ktransformers
+exits 0 tessera inspect third --for ktransformers
+exits 0 tessera cast first plain-1 --to bf16
+exits 0 tessera cast third plain-2 --to bf16
+same_tensors plain-1 plain-2
+rm -r first second third plain-1 plain-2
+exits 0 tessera quantize in first --scheme gptq4 --search absmax
+exits 3 tessera quantize first second --scheme repack-ct --for ktransformers
+contains "scales that the other layout's type does not hold"
+contains "_proj.qweight"
+[ ! -e second/tessera.manifest.json ]
+rm -r first second
 # Never to where the meaning has no place.
 for pair in "awq repack-gptq" "w4a16-asym repack-gptq" "gptq8 repack-awq" "w4a16-channel repack-awq" "w4a16-channel repack-gptq"; do
   set -- $pair

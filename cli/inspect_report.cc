@@ -80,7 +80,9 @@ std::vector<uint64_t> CountParameters(const InspectReport& report,
   }
   if (!storage) return parameters;
   for (const StoredWeight& weight : storage->weights()) {
-    if (!weight.is_quantized() || PartOf(weight.parts[0]->info.name()) == Part::kKeyHeads) continue;
+    // Of heads, and of types that cannot be decoded, the tensors' own elements are counted.
+    const bool heads = PartOf(weight.parts[0]->info.name()) == Part::kKeyHeads;
+    if (heads || weight.scheme == nullptr || !weight.is_quantized()) continue;
     parameters[report.checkpoint->IndexOf(*weight.parts[0])] = weight.rows * weight.cols;
   }
   return parameters;

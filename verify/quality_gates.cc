@@ -15,7 +15,8 @@ constexpr GateInfo kTable[] = {
     {Gate::kUnmatched, "unmatched", false, 0, "",
      "tensors that only one side has, for no reason that is known"},
     {Gate::kForm, "form", false, 0, "",
-     "tensors of another shape, or with other bytes of a type that is no float"},
+     "tensors of another shape, of a type that cannot be decoded, or with other bytes of one that "
+     "is no float"},
     {Gate::kCopied, "copied", false, 0, "",
      "values that differ though both sides are stored alike, with the same scales"},
     {Gate::kRounding, "rounding", false, 0, "",

@@ -20,6 +20,16 @@ bool HasSuperBlocks(const StoredWeight& weight) {
   });
 }
 
+std::string FormRule(const TilePair& pair) {
+  const TensorInfo &a = pair.a->parts[0]->info, &b = pair.b->parts[0]->info;
+  if (a.shape() != b.shape()) return "another shape";
+  for (const TensorInfo* info : {&a, &b}) {
+    if (!Info(info->dtype()).is_block()) continue;
+    return "values of " + std::string(Name(info->dtype())) + ", which cannot be decoded";
+  }
+  return "other bytes of a type that is no float";
+}
+
 void JudgeMeasured(const TilePair& pair, const TileResult& whole, const QualityGates& gates,
                    TensorComparison& tensor) {
   tensor.measured = true;
@@ -196,11 +206,8 @@ void JudgeTensor(const TilePair& pair, const TileResult& whole, const QualityGat
                  TensorComparison& tensor) {
   tensor.kind = KindOf(*pair.b);
   if (pair.raw && !(pair.same_encoding && whole.same)) {
-    const auto& shape_a = pair.a->parts[0]->info.shape();
     tensor.agreement = Agreement::kFailed;
-    tensor.rule = shape_a == pair.b->parts[0]->info.shape()
-                      ? "other bytes of a type that is no float"
-                      : "another shape";
+    tensor.rule = FormRule(pair);
     tensor.missed.push_back({Gate::kForm, 1});
   } else if (whole.same) {
     tensor.agreement = Agreement::kExact;

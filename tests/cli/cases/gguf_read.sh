@@ -79,3 +79,23 @@ exits 0 tessera inspect other.gguf --json
 json 'j["family"] is None and [f["rule"] for f in j["findings"]] == ["gguf-architecture"]'
 exits 3 tessera forward other.gguf --tokens ids.txt
 contains 'an architecture that is not supported'
+
+# A type of the same size that has no decoder: counted, not guessed at.
+write q3.gguf Q3_K_M
+python3 - <<'END'
+file = bytearray(open("q3.gguf", "rb").read())
+at = file.index(b"token_embd.weight") + len(b"token_embd.weight") + 4 + 2 * 8
+assert file[at:at + 4] == bytes([11, 0, 0, 0])
+file[at] = 21
+open("iq3.gguf", "wb").write(file)
+END
+exits 0 tessera inspect q3.gguf --json
+parameters=$(json 'j["parameters"]')
+exits 0 tessera inspect iq3.gguf --json
+json "j['parameters'] == $parameters and j['dtypes']['IQ3_S']['tensors'] == 1"
+exits 1 tessera verify in iq3.gguf
+contains 'values of IQ3_S, which cannot be decoded' out
+for refused in 'forward iq3.gguf --tokens ids.txt' 'cast iq3.gguf out --to bf16'; do
+  exits 3 tessera $refused
+  contains 'a weight of a type that cannot be decoded'
+done

@@ -67,15 +67,13 @@ class Quick(GgufCrashPoints):
 
 class Sweep(GgufCrashPoints):
     def test_a_kill_at_any_call(self):
-        for call, threads, least in [
-                ("fdatasync", "all", 3), ("fsync", "all", 6), ("fsync", "main", 4),
-                ("rename", "all", 4), ("rename", "main", 2), ("mkdir", "main", 1),
-                ("unlink", "main", 3), ("rmdir", "main", 1), ("flock", "main", 1),
-                ("ftruncate", "all", 3), ("openat", "main", 20), ("pwrite64", "main", 4),
-                ("pwrite64", "all", 40)]:
-            crashes = self.sweep(call, threads, itertools.count(1))
-            print(f"{crashes} crashes at {call} of {threads} threads", flush=True)
-            self.assertGreaterEqual(crashes, least, f"{call} of {threads} threads")
+        shards = len(self.shards())
+        self.sweep_all([
+            ("fdatasync", "all", shards + 1), ("fsync", "all", 2 * shards), ("fsync", "main", 4),
+            ("rename", "all", shards), ("rename", "main", 2), ("mkdir", "main", 1),
+            ("unlink", "main", 3), ("rmdir", "main", 1), ("flock", "main", 1),
+            ("ftruncate", "all", self.by_one_writer(shards)), ("openat", "main", 20),
+            ("pwrite64", "main", 4), ("pwrite64", "all", 40)])
 
 
 if __name__ == "__main__":

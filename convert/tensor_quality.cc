@@ -37,7 +37,7 @@ QualityLimits LimitsOf(const SchemeRow& scheme, Search search) {
   const double weight = absmax ? allowance.absmax : allowance.search;
   // Of few weights in a row, and clipped ones among them, the noise scatters.
   return {.weight = weight,
-          .place = weight + 10 * std::log10(kUnexplained),
+          .place = weight + allowance.place,
           .gain = absmax ? allowance.absmax_gain : kGainAllowance};
 }
 

@@ -23,6 +23,7 @@ struct SchemeArgs {
 };
 
 inline constexpr double kGainAllowance = 0.01;
+inline constexpr double kPlaceAllowance = 6;
 
 struct SchemeRow {
   std::string_view name;
@@ -33,12 +34,15 @@ struct SchemeRow {
   // nullptr where a repacked weight has no counterpart.
   std::unique_ptr<Scheme> (*make)(const SchemeArgs&);
   // How many dB the noise of a weight may lie above what its scales predict: what normal to
-  // Student-t3 weights of 512 to 18432 columns need, and a little. A searched scale clips on
+  // Student-t3 weights of 128 to 18432 columns need, and a little. A searched scale clips on
   // purpose.
   struct Allowance {
     double absmax = 0, search = 0;
     // How far the gain of absmax may be off what rounding to nearest explains.
     double absmax_gain = kGainAllowance;
+    // How many dB more a row or group may have. Where rows share a scale that clips, one of them
+    // bears what all gain.
+    double place = kPlaceAllowance;
   } allowance = {};
   bool rest_stays_fp8 = false;  // linears that it does not reach; else they become BF16
   bool needs_input_scale = false;

@@ -33,7 +33,9 @@ TEST(Engine, TablesNameEachSchemeOnceAndSayWhyAndWhatInstead) {
       EXPECT_TRUE(!restricted || !rule.reason.empty() || rule.scheme == "trtllm-w4a8")
           << engine->name << " " << rule.scheme;
     }
-    EXPECT_TRUE(engine->Accepts(V3(), {.scheme = "bf16"})) << engine->name;
+    const uint32_t ranks = engine->loads_ranks ? 8 : 0;
+    EXPECT_TRUE(engine->Accepts(V3(), {.scheme = "bf16", .ranks = ranks})) << engine->name;
+    EXPECT_FALSE(engine->Accepts(V3(), {.scheme = "bf16", .ranks = 8 - ranks})) << engine->name;
   }
   EXPECT_EQ(names.size(), 11u);
   EXPECT_EQ(FindEngine("vlm").error().code(), ErrorCode::kUsage);

@@ -150,7 +150,8 @@ TEST(TensorQuality, EveryPlantedFaultIsBelow) {
   }
 }
 
-// Rows of 512 to 18432 columns, which V3's linears have, bell-shaped to heavy-tailed.
+// Rows of 512 to 18432 columns, which V3's linears have, and shorter ones, bell-shaped to
+// heavy-tailed.
 TEST(TensorQualitySlow, NoHonestWeightIsBelow) {
   std::normal_distribution<float> normal;
   std::student_t_distribution<float> five(5), three(3);
@@ -160,7 +161,7 @@ TEST(TensorQualitySlow, NoHonestWeightIsBelow) {
       const auto made = row.make({.search = search, .input_scale = 0.01f, .like = {}});
       const auto* scheme = dynamic_cast<const IntScheme*>(made.get());
       if (scheme == nullptr) continue;
-      for (const uint64_t cols : {512u, 1536u, 2048u, 7168u, 18432u}) {
+      for (const uint64_t cols : {128u, 512u, 1536u, 2048u, 7168u, 18432u}) {
         for (const Draw& draw : {Draw(normal), Draw(five), Draw(three)}) {
           const std::vector<float> weights = Weights(128, cols, draw);
           const IntBuffer out(scheme->format(), 128, cols);

@@ -54,6 +54,10 @@ def main():
             middle = statistics.median(seconds[1:])
             print(f"{label}: {middle:.2f} s (fastest {min(seconds[1:]):.2f}), "
                   f"{count / middle:.1f} tokens/s")
+    if runs:
+        pass_time, run_time = (statistics.median(seconds[1:]) for seconds in (passes, runs))
+        print(f"tessera's whole run is {pass_time / run_time:.2f} times as fast as their pass, "
+              f"{(load + pass_time) / run_time:.1f} times as loading and that pass")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ On tiny checkpoints of every family:
 """
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -70,8 +71,9 @@ class Judge:
         if not (build / "bin/llama-quantize").exists():
             self.run("cmake", "-S", self.llama, "-B", build, "-DCMAKE_BUILD_TYPE=Release",
                      "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_BUILD_UI=OFF",
-                     "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_BUILD_APP=OFF")
-            self.run("cmake", "--build", build, "-j", "--target", "llama-quantize", "llama-gguf-split")
+                     "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_BUILD_APP=OFF", "-DLLAMA_BUILD_TESTS=OFF",
+                     "-DLLAMA_BUILD_EXAMPLES=OFF")
+            self.run("cmake", "--build", build, "-j", os.cpu_count(), "--target", "llama-quantize", "llama-gguf-split")
         self.run("c++", "-std=c++20", "-O2", f"-I{self.llama}/include", f"-I{self.llama}/ggml/include",
                  REPOSITORY / "scripts/llama_logits.cc", f"-L{build}/bin", "-lllama", "-lggml", "-lggml-base",
                  f"-Wl,-rpath,{build}/bin", "-o", self.folder / "llama_logits")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""llama.cpp's own verdict on the files of `tessera gguf`; scripts/gguf_llama_cpp.log is what it said last.
+"""llama.cpp's own verdict on the files of `tessera gguf`: the stage llama.cpp of scripts/test.sh.
 
     scripts/gguf_llama_cpp.py [--tessera PROGRAM] LLAMA_CPP [CHECK]...
 
-LLAMA_CPP is a checkout, built here if it is not yet (six to ten minutes of two cores). Needs cmake, a C++20
+LLAMA_CPP is a checkout, built here if it is not yet (five minutes of two cores). Needs cmake, a C++20
 compiler and the packages of tests/interop/requirements.txt:
 
     build/venv/bin/python scripts/gguf_llama_cpp.py ~/llama.cpp

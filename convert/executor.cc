@@ -164,6 +164,7 @@ class Executor {
       const FileWork& w = work[file];
       const bool last = output_->comes_last(file);
       const bool publishes = out_->alone() || (w.here && !w.elsewhere && !last);
+      if (publishes) TESSERA_TRY(output_->CheckOneName(file));
       const bool published = state_[file] == OutputFiles::State::kPublished;
       const bool whole = w.left == 0 && (all || !last);
       if (whole && publishes && !published) TESSERA_TRY(output_->Publish(file));

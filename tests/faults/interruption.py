@@ -72,7 +72,7 @@ class Sweep(Interruption):
         for name, status, call, threads, step in [
                 ("INT", 130, "pwrite64", "all", 7), ("TERM", 143, "pread64", "main", 3),
                 ("INT", 130, "pread64", "all", 25), ("TERM", 143, "fsync", "main", 1),
-                ("INT", 130, "rename", "main", 1), ("TERM", 143, "unlink", "main", 1)]:
+                ("INT", 130, "renameat2", "main", 1), ("TERM", 143, "unlink", "main", 1)]:
             stops = 0
             for number in itertools.count(1, step):
                 try:

@@ -60,8 +60,8 @@ class Quick(IoErrors):
         self.sweep([("pwrite64", "EIO", "all", [4]), ("pwrite64", "ENOSPC", "all", [30]),
                     ("pwrite64", "EIO", "main", [6]),
                     ("fsync", "EIO", "all", [5]), ("fsync", "EIO", "main", [8, 9]),
-                    ("fdatasync", "EIO", "all", [2]), ("rename", "EIO", "all", [2]),
-                    ("rename", "EIO", "main", [3]), ("fallocate", "ENOSPC", "all", [2])])
+                    ("fdatasync", "EIO", "all", [2]), ("renameat2", "EIO", "all", [2]),
+                    ("renameat2", "EIO", "main", [3]), ("fallocate", "ENOSPC", "all", [2])])
 
     def test_no_space_says_what_to_do(self):
         done = self.cast_with("pwrite64:error=ENOSPC:when=9+")
@@ -107,8 +107,8 @@ class Sweep(IoErrors):
                     ("pwrite64", "ENOSPC", "all", every(3, 9)),
                     ("pwrite64", "EIO", "main", every(1)),
                     ("fsync", "EIO", "all", every(1)), ("fsync", "EIO", "main", every(1)),
-                    ("fdatasync", "EIO", "all", every(1)), ("rename", "EIO", "all", every(1)),
-                    ("rename", "EIO", "main", every(1)), ("ftruncate", "EIO", "all", every(1)),
+                    ("fdatasync", "EIO", "all", every(1)), ("renameat2", "EIO", "all", every(1)),
+                    ("renameat2", "EIO", "main", every(1)), ("ftruncate", "EIO", "all", every(1)),
                     ("fallocate", "ENOSPC", "all", every(1)), ("mkdir", "EACCES", "main", every(1))])
 
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <set>
 
 namespace tessera {
@@ -66,6 +67,8 @@ void Committer::Run() {
     std::optional<Error> failure;
     try {
       if (Result<void> done = Commit(batch); !done) failure = std::move(done).error();
+    } catch (const std::bad_alloc&) {
+      failure = Error(ErrorCode::kMemoryBudget, "memory ran out");
     } catch (const std::exception& e) {
       failure = Error(ErrorCode::kInternal, e.what());
     }

@@ -114,9 +114,12 @@ Result<bool> OutputFolders::HoldAlone(const Plan& plan, const StopCheck& check) 
   }
   alone_ = true;
   TESSERA_TRY(Inspect(plan, false));
-  if (!finished()) return true;
-  TESSERA_TRY(Close());
-  return false;
+  if (finished()) {
+    TESSERA_TRY(Close());
+    return false;
+  }
+  for (OutputDir& dir : dirs_) TESSERA_TRY(dir.RemoveLeftovers());
+  return true;
 }
 
 void OutputFolders::Release() {

@@ -3,7 +3,7 @@
 # command-line and install tests, then the tests against upstream tools.
 #   --quick       leaves out what is slow (ctest label and pytest mark `slow`, building llama.cpp)
 #   --no-interop  leaves out what needs packages from PyPI
-#   --thorough    adds the sanitizer presets
+#   --thorough    adds the sanitizer presets, and every point of the fault sweeps
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -20,6 +20,8 @@ for argument in "$@"; do
       ;;
   esac
 done
+
+[ -z "$thorough" ] || export TESSERA_THOROUGH=1
 
 jobs=$(nproc)
 timings=

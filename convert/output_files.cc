@@ -1,5 +1,7 @@
 #include "convert/output_files.h"
 
+#include "formats/page_cache.h"
+
 namespace tessera {
 
 namespace fs = std::filesystem;
@@ -44,6 +46,7 @@ Result<void> OutputFiles::Publish(uint32_t file) {
   TESSERA_ASSIGN(const std::shared_ptr<const File> staged, cache_.Get(file));
   TESSERA_TRY(staged->CheckSize(plan_.files[file].bytes));
   TESSERA_TRY(staged->Sync());
+  DropSynced(*staged);
   cache_.Drop(file);
   TESSERA_TRY(RenameFile(StagedPath(file), FinalPath(file)));
   return SyncDirectory(DirOf(file).path());

@@ -5,6 +5,8 @@
 #include <new>
 #include <set>
 
+#include "formats/page_cache.h"
+
 namespace tessera {
 namespace {
 
@@ -103,6 +105,7 @@ Result<void> Committer::Commit(const std::vector<Written>& batch) {
   for (const uint32_t file : touched) {
     TESSERA_ASSIGN(const std::shared_ptr<const File> staged, files_.Get(file));
     TESSERA_TRY(staged->SyncData());
+    DropSynced(*staged);
   }
   TESSERA_TRY(journal_.Append(records));
   for (const Written& written : batch) {

@@ -1,5 +1,6 @@
 #include "convert/output_files.h"
 
+#include "formats/page_cache.h"
 #include "formats/publish.h"
 
 namespace tessera {
@@ -54,6 +55,7 @@ Result<void> OutputFiles::Publish(uint32_t file) {
   TESSERA_ASSIGN(const std::shared_ptr<const File> staged, cache_.Get(file));
   TESSERA_TRY(staged->CheckSize(plan_.files[file].bytes));
   TESSERA_TRY(staged->Sync());
+  DropSynced(*staged);
   cache_.Drop(file);
   TESSERA_TRY(PublishFile(StagedPath(file), FinalPath(file)));
   return SyncDirectory(DirOf(file).path());

@@ -24,6 +24,26 @@ UNITS_PER_NODE, UNIT_BYTES, MAX_PARTS = 64, 128 << 20, 4096  # as cli/rank_job.c
 MB = 1e6
 
 
+# Reserves the space and syncs beside the writing, as tessera does.
+PLAIN_WRITING = """
+import os, sys, threading
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+piece, left = bytes(1 << 23), int(sys.argv[2])
+os.posix_fallocate(file, 0, left)
+written = False
+def sync():
+    while not written:
+        os.fdatasync(file)
+thread = threading.Thread(target=sync)
+thread.start()
+while left > 0:
+    left -= os.write(file, piece)
+written = True
+thread.join()
+os.fdatasync(file)
+"""
+
+
 @dataclasses.dataclass
 class Cluster:
     """Rates in bytes a second."""
@@ -153,22 +173,20 @@ class Bench:
 
     def write_rate(self, nodes):
         """Of plain writing and syncing, bytes a second in all."""
-        size = 256 << 20
-        writing = ("import os, sys; f = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)\n"
-                   f"for _ in range({size >> 26}): os.write(f, bytes(1 << 26)); os.fdatasync(f)")
-        seconds = self.seconds(nodes, [[sys.executable, "-c", writing, str(self.folder / f"plain{i}")]
-                                       for i in range(nodes)])
+        size = 512 << 20
+        seconds = self.seconds(nodes, [[sys.executable, "-c", PLAIN_WRITING, str(self.folder / f"plain{i}"),
+                                        str(size)] for i in range(nodes)])
         for i in range(nodes):
             (self.folder / f"plain{i}").unlink()
         return nodes * size / seconds
 
     def rates(self):
-        """From planning, from an eighth of the work on one core, and from plain writing. Reads come from memory."""
+        """From planning, from a quarter of the work on one core, and from plain writing. Reads come from memory."""
         start = self.seconds(1, [[*self.command(), "--dry-run"]])
         # A process that ends without being the last seals nothing.
-        read, written = parts_of(self.command(), 8)[0]
+        read = parts_of(self.command(), 4)[0][0]
         node_write = self.write_rate(1)
-        working = self.seconds(1, self.parts(8, [1])) - start
+        working = self.seconds(1, self.parts(4, [1])) - start
         return Cluster(cores=1, core=read / working, node_read=1e12, node_write=node_write, fs_read=1e12,
                        fs_write=self.write_rate(2), start=start)
 

@@ -20,4 +20,13 @@ void AddCommands(CLI::App& app, Session& session) {
   AddVersion(app, session);
 }
 
+void AddSharedCommands(CLI::App& app, Session& session) {
+  AddCast(app, session);
+  AddReshard(app, session);
+  AddSplitMtp(app, session);
+  AddJoinMtp(app, session);
+  AddQuantize(app, session);
+  AddGguf(app, session);
+}
+
 }  // namespace tessera::cli

@@ -23,5 +23,7 @@ void AddVersion(CLI::App& app, Session& session);
 
 // All of them, in the order of the help.
 void AddCommands(CLI::App& app, Session& session);
+// Those whose work several processes can share.
+void AddSharedCommands(CLI::App& app, Session& session);
 
 }  // namespace tessera::cli

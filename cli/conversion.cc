@@ -7,6 +7,7 @@
 #include <map>
 
 #include "cli/progress.h"
+#include "cli/rank_job.h"
 #include "cli/sandbox.h"
 #include "cli/signals.h"
 #include "convert/convert.h"
@@ -53,9 +54,21 @@ SortedJson PlanJson(const Plan& plan) {
   return json;
 }
 
+// Ranks have their steps dealt to them: what each makes is nobody's concern.
+bool IsPart(const RunOptions& run) { return run.queue == nullptr && !run.part.is_whole(); }
+
 SortedJson PartJson(const Plan& plan, const RunPart& part) {
   const StepRange steps = StepsOf(plan, part);
   return {{"index", part.index}, {"count", part.count}, {"steps", steps.end - steps.begin}};
+}
+
+// Of all parts, for whoever wants to know how even they are.
+SortedJson PartsJson(const Plan& plan, uint32_t count) {
+  SortedJson parts = SortedJson::array();
+  for (const PartBytes& bytes : WeighParts(plan, count)) {
+    parts.push_back({{"read_bytes", bytes.read}, {"written_bytes", bytes.written}});
+  }
+  return parts;
 }
 
 using Below = std::vector<std::pair<std::string, TensorQuality>>;
@@ -131,7 +144,10 @@ void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers
     SortedJson json = PlanJson(plan);
     if (options.request.dedup_mtp) json["mtp_duplicates"] = CopiesJson(plan);
     json["peak_memory"] = buffers.bytes();
-    if (!options.run.part.is_whole()) json["part"] = PartJson(plan, options.run.part);
+    if (IsPart(options.run)) {
+      json["part"] = PartJson(plan, options.run.part);
+      json["parts"] = PartsJson(plan, options.run.part.count);
+    }
     terminal.PrintJson(std::move(json));
     return;
   }
@@ -151,7 +167,7 @@ void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers
   }
   terminal.Print("ledger   " + LedgerText(plan) + "\n");
   PrintEngines(plan, terminal);
-  if (!options.run.part.is_whole()) {
+  if (IsPart(options.run)) {
     const StepRange steps = StepsOf(plan, options.run.part);
     terminal.Print("part     " + options.part + ": " + Plural(steps.end - steps.begin, "weight") +
                    " of " + Grouped(plan.steps.size()) + "\n");
@@ -173,10 +189,11 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
     json["nan_codes"] = outcome.nan_codes;
     json["clipped"] = outcome.clipped;
     json["below"] = BelowJson(outcome.below);
-    if (!options.run.part.is_whole()) {
+    if (IsPart(options.run)) {
       json["part"] = PartJson(plan, options.run.part);
       json["parts_left"] = outcome.parts_left;
     }
+    if (const RankJob* job = options.session->job) json["ranks"] = job->size();
     terminal.PrintJson(std::move(json));
     return;
   }
@@ -288,6 +305,31 @@ Result<void> ApplyPart(ConversionOptions& options) {
     return Fail(Error(ErrorCode::kUsage, "--force would throw away the work of other parts")
                     .Next("remove OUT, or run --force once without --part"));
   }
+  options.run.command = RecordCommand(options.session->arguments);
+  return {};
+}
+
+// Of tessera-mpi: this rank's share is what it is dealt.
+Result<void> ApplyJob(ConversionOptions& options) {
+  RankJob* const job = options.session->job;
+  if (job == nullptr) return {};
+  const std::pair<bool, const char*> alone[] = {{!options.part.empty(), "--part"},
+                                                {options.request.force, "--force"},
+                                                {options.run.rehearse, "--rehearse"},
+                                                {options.sandbox, "--sandbox"}};
+  for (const auto& [given, name] : alone) {
+    if (!given) continue;
+    return Fail(Error(ErrorCode::kUsage, std::string(name) + " does not go with several ranks")
+                    .Next("run tessera itself with it"));
+  }
+  if (job->size() == 1) return {};
+  if (job->size() > kMaxParts) {
+    return Fail(Error(ErrorCode::kUsage, "too many ranks")
+                    .Expected("at most " + std::to_string(kMaxParts) + "; one a machine is best")
+                    .Found(std::to_string(job->size())));
+  }
+  options.run.part = {.index = job->rank() + 1, .count = job->size()};
+  options.run.queue = job;
   options.run.command = RecordCommand(options.session->arguments);
   return {};
 }
@@ -424,6 +466,7 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
     return Fail(ErrorCode::kUsage, "--dry-run and --rehearse exclude each other");
   }
   TESSERA_TRY(ApplyPart(options));
+  TESSERA_TRY(ApplyJob(options));
   TESSERA_TRY(ApplySandbox(options));
   options.run.signal = &WatchSignals();
   const Clock::time_point start = Clock::now();
@@ -436,6 +479,7 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
     PrintPlan(options, plan, buffers, terminal);
     return Outcome::kDone;
   }
+  if (options.run.queue != nullptr) options.session->job->Share(plan);
   WorkCounters counters;
   Result<tessera::Outcome> outcome = [&] {
     const ProgressLine line(terminal, options.verb, counters);

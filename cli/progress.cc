@@ -10,6 +10,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kInterval = std::chrono::milliseconds(1000 / 6 + 1);
+// Of lines that stay: more and more seldom, so that a log of hours is still one to read.
+constexpr auto kFirstLine = std::chrono::milliseconds(1000), kLastLines = 64 * kFirstLine;
 // The rate forgets with this time constant: long enough not to flicker, short enough to notice that
 // the page cache is full.
 constexpr double kMemorySeconds = 8;
@@ -61,8 +63,8 @@ std::string ProgressText(std::string_view verb, uint64_t done, uint64_t total, d
 }
 
 ProgressLine::ProgressLine(const Terminal& terminal, std::string verb, const WorkCounters& counters)
-    : verb_(std::move(verb)), counters_(counters) {
-  if (terminal.stderr_is_terminal() && !terminal.quiet) {
+    : verb_(std::move(verb)), lines_(!terminal.stderr_is_terminal()), counters_(counters) {
+  if ((terminal.stderr_is_terminal() || terminal.progress_in_log) && !terminal.quiet) {
     thread_ = std::thread([this] { Run(); });
   }
 }
@@ -80,16 +82,19 @@ ProgressLine::~ProgressLine() {
 void ProgressLine::Run() {
   Rate rate(counters_.done_bytes);
   Clock::time_point before = Clock::now();
+  std::chrono::milliseconds interval = lines_ ? kFirstLine : kInterval;
   std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, kInterval, [this] { return stop_; })) {
+  while (!wake_.wait_for(lock, interval, [this] { return stop_; })) {
     const Clock::time_point now = Clock::now();
     const uint64_t done = counters_.done_bytes;
     const double speed = rate.Update(done, std::chrono::duration<double>(now - before).count());
     before = now;
     const std::string text = ProgressText(verb_, done, counters_.total_bytes, speed);
-    std::fprintf(stderr, "\r\033[K%s", text.c_str());
+    std::fprintf(stderr, lines_ ? "%s\n" : "\r\033[K%s", text.c_str());
     std::fflush(stderr);
+    if (lines_) interval = std::min(2 * interval, kLastLines);
   }
+  if (lines_) return;
   std::fputs("\r\033[K", stderr);
   std::fflush(stderr);
 }

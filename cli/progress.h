@@ -18,8 +18,9 @@ namespace tessera::cli {
 // `rate` is in bytes a second; 0 when not known yet.
 std::string ProgressText(std::string_view verb, uint64_t done, uint64_t total, double rate);
 
-// Shows the counters until destroyed, on a terminal only, at most six times a second, and leaves an
-// empty line behind. Silent under -q. Borrows `counters`.
+// Shows the counters until destroyed, at most six times a second, and leaves an empty line behind.
+// Where stderr is no terminal: nothing, or, if the Terminal says so, now and then a line that
+// stays. Silent under -q. Borrows `counters`.
 class ProgressLine {
  public:
   ProgressLine(const Terminal& terminal, std::string verb, const WorkCounters& counters);
@@ -31,6 +32,7 @@ class ProgressLine {
   void Run();
 
   const std::string verb_;
+  const bool lines_;
   const WorkCounters& counters_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "cli/commands.h"
+#include "cli/rank_job.h"
 #include "formats/version.h"
 #include "quant/kernels/target.h"
 
@@ -30,7 +31,7 @@ std::string ShortHelp(CLI::App& app) {
   for (CLI::Option* option : chosen.get_options()) {
     if (option->get_group() == kMore) option->group("");
   }
-  chosen.footer(&chosen == &app ? "tessera COMMAND -h shows a command, --help all of it."
+  chosen.footer(&chosen == &app ? app.get_name() + " COMMAND -h shows a command, --help all of it."
                                 : "--help shows all options and details.");
   return app.help();
 }
@@ -49,10 +50,16 @@ std::string UsageText(const CLI::App& app, const CLI::ParseError& error, int arg
   return error.what();
 }
 
+bool IsToTell(const Session& session, ErrorClass error) {
+  return session.job == nullptr || session.job->IsFirstFailure(static_cast<int>(error));
+}
+
 int FailUsage(CLI::App& app, Session& session, const std::string& text) {
-  // Asked for, help is a result; as a scolding it goes where errors go, before them.
-  session.terminal.PrintUsage(ShortHelp(app));
-  session.terminal.PrintError(Error(ErrorCode::kUsage, text));
+  if (IsToTell(session, ErrorClass::kUsage)) {
+    // Asked for, help is a result; as a scolding it goes where errors go, before them.
+    session.terminal.PrintUsage(ShortHelp(app));
+    session.terminal.PrintError(Error(ErrorCode::kUsage, text));
+  }
   return static_cast<int>(ErrorClass::kUsage);
 }
 
@@ -60,8 +67,7 @@ int Finish(Session& session, Result<Outcome> outcome) {
   const Result<void> flushed = session.terminal.Flush();
   if (outcome && !flushed) outcome = Fail(flushed.error());
   if (outcome) return static_cast<int>(*outcome);
-  session.terminal.PrintError(outcome.error());
-  return static_cast<int>(outcome.error().error_class());
+  return TellFailure(session, outcome.error());
 }
 
 // TESSERA_SIMD=AVX2 runs the kernels on that target only: for tests, and for whoever doubts one.
@@ -101,15 +107,20 @@ Result<Outcome> RunNested(const std::vector<std::string>& arguments, Terminal& t
   return outcome;
 }
 
+int TellFailure(Session& session, const Error& error) {
+  if (IsToTell(session, error.error_class())) session.terminal.PrintError(error);
+  return static_cast<int>(error.error_class());
+}
+
 int RunProgram(int argc, const char* const* argv, Session& session) {
-  CLI::App app("Offline toolkit for the weights of DeepSeek-V3-class models", "tessera");
+  CLI::App app("Offline toolkit for the weights of DeepSeek-V3-class models", session.program);
   app.set_help_flag("-h", "This help, on one screen");
   app.set_help_all_flag("--help", "All of it");
-  app.set_version_flag("--version", "tessera " + std::string(kVersion));
+  app.set_version_flag("--version", session.program + " " + std::string(kVersion));
   app.require_subcommand(1);
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   app.get_formatter()->label("Subcommands", "Commands");
-  AddCommands(app, session);
+  session.job == nullptr ? AddCommands(app, session) : AddSharedCommands(app, session);
   session.arguments.assign(argv + std::min(argc, 1), argv + argc);
   try {
     app.parse(argc, argv);

@@ -21,7 +21,11 @@ enum class Outcome : uint8_t { kDone = 0, kNegative = 1 };
 
 inline constexpr const char* kMore = "More options";
 
+class RankJob;
+
 struct Session {
+  std::string program = "tessera";
+  RankJob* job = nullptr;  // of tessera-mpi: the processes that share the work
   Terminal terminal;
   std::vector<std::string> arguments;       // after the program's name
   std::function<Result<Outcome>()> action;  // of the verb on the command line
@@ -43,6 +47,9 @@ void SetAction(CLI::App& verb, Session& session, const std::shared_ptr<Options>&
 
 // A command line without the program's name, run within another one, on its terminal.
 Result<Outcome> RunNested(const std::vector<std::string>& arguments, Terminal& terminal);
+
+// Prints the error, unless another process of the job has told of its own; returns the exit code.
+int TellFailure(Session& session, const Error& error);
 
 // The whole program between main's precautions: parses, runs, prints; returns the exit code.
 int RunProgram(int argc, const char* const* argv, Session& session);

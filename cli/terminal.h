@@ -28,6 +28,8 @@ class Terminal {
   // Set by the options of the command line, before a command runs.
   bool json = false;
   bool quiet = false;
+  // Of a program whose stderr reaches a person by way of another: progress is shown all the same.
+  bool progress_in_log = false;
 
   bool stderr_is_terminal() const { return stderr_is_terminal_; }
 

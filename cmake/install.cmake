@@ -8,6 +8,9 @@ list(TRANSFORM layers PREPEND tessera_ OUTPUT_VARIABLE libraries)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tessera)
 
 install(TARGETS tessera RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(TARGET tessera-mpi)
+  install(TARGETS tessera-mpi RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 install(TARGETS ${libraries} EXPORT tesseraTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 foreach(layer IN LISTS layers)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${layer} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tessera

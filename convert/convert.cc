@@ -3,6 +3,7 @@
 #include "convert/output_folders.h"
 #include "convert/seal.h"
 #include "convert/slots.h"
+#include "convert/step_queue.h"
 #include "convert/tensor_quality.h"
 #include "formats/manifest.h"
 
@@ -47,13 +48,20 @@ Result<void> CheckNothingLeft(const Plan& plan, const OutputFolders& out) {
 // `outcome.execution` is of the whole plan.
 Result<bool> TakeOver(const Plan& plan, const RunOptions& options, OutputFolders& out,
                       WorkCounters& counters, Outcome& outcome) {
-  TESSERA_ASSIGN(const std::vector<bool> done, out.RecordedTiles(plan));
-  outcome.parts_left = UnfinishedParts(plan, options.part.count, done);
-  if (!outcome.parts_left.empty()) {
+  const StopCheck check = [&] { return options.CheckStop(); };
+  bool last = true;
+  if (options.queue != nullptr) {
+    TESSERA_ASSIGN(last, options.queue->Leave(counters, outcome.execution, check));
+  } else {
+    TESSERA_ASSIGN(const std::vector<bool> done, out.RecordedTiles(plan));
+    outcome.parts_left = UnfinishedParts(plan, options.part.count, done);
+    last = outcome.parts_left.empty();
+  }
+  if (!last) {
     out.Release();
     return false;
   }
-  TESSERA_ASSIGN(const bool alone, out.HoldAlone(plan, [&] { return options.CheckStop(); }));
+  TESSERA_ASSIGN(const bool alone, out.HoldAlone(plan, check));
   if (!alone) {
     TESSERA_TRY(DescribeDone(plan, out, outcome));
     return false;
@@ -88,6 +96,10 @@ Result<Outcome> Convert(const Plan& plan, const Request& request, const RunOptio
     TESSERA_ASSIGN(outcome.execution, Execute(plan, options, nullptr, counters));
     DescribeStats(plan, outcome);
     return outcome;
+  }
+  if (options.queue != nullptr) {
+    TESSERA_ASSIGN(const bool begins, options.queue->Enter());
+    if (!begins) return outcome;
   }
   TESSERA_ASSIGN(OutputFolders out,
                  OutputFolders::Open(request.Outputs(), plan, options, request.force));

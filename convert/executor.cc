@@ -12,6 +12,7 @@
 #include "convert/committer.h"
 #include "convert/output_files.h"
 #include "convert/slots.h"
+#include "convert/step_queue.h"
 #include "convert/worker_pool.h"
 #include "quant/contradiction.h"
 #include "quant/repack.h"
@@ -64,9 +65,12 @@ class Executor {
         options_(options),
         out_(out),
         counters_(counters),
-        share_(out != nullptr && out->alone() ? StepRange{0, plan.steps.size()}
-                                              : StepsOf(plan, options.part)),
-        next_step_(share_.begin) {
+        queue_(out != nullptr && out->alone() ? nullptr : options.queue),
+        share_(queue_ != nullptr || (out != nullptr && out->alone())
+                   ? StepRange{0, plan.steps.size()}
+                   : StepsOf(plan, options.part)),
+        given_(queue_ != nullptr ? StepRange{} : share_),
+        next_step_(given_.begin) {
     result_.digests.resize(plan.digests);
     stats_.resize(plan.tiles);
     done_.assign(plan.tiles, false);
@@ -175,7 +179,8 @@ class Executor {
     for (auto file = static_cast<uint32_t>(work.size()); file-- > 0;) {
       const FileWork& w = work[file];
       const bool last = output_->comes_last(file);
-      const bool publishes = out_->alone() || (w.here && !w.elsewhere && !last);
+      const bool publishes =
+          out_->alone() || (queue_ == nullptr && w.here && !w.elsewhere && !last);
       if (publishes) TESSERA_TRY(output_->CheckOneName(file));
       const bool published = state_[file] == OutputFiles::State::kPublished;
       const bool whole = w.left == 0 && (all || !last);
@@ -336,20 +341,29 @@ class Executor {
 
   bool NextTile(Slot& slot, Result<void>& enlarged) {
     const std::scoped_lock lock(next_mutex_);
-    for (; next_step_ < share_.end; ++next_step_, next_tile_ = 0) {
-      const Step& step = plan_.steps[next_step_];
-      for (; next_tile_ < step.tiles(); ++next_tile_) {
-        if (done_[step.first_tile + next_tile_]) continue;
-        slot.step = &step;
-        slot.tile = next_tile_++;
-        slot.rows = step.TileRows(slot.tile);
-        slot.good = false;
-        slot.record = {.tile = slot.number(), .stats = {}, .digests = {}};
-        enlarged = Enlarge(slot);
-        return true;
+    do {
+      for (; next_step_ < given_.end; ++next_step_, next_tile_ = 0) {
+        const Step& step = plan_.steps[next_step_];
+        for (; next_tile_ < step.tiles(); ++next_tile_) {
+          if (done_[step.first_tile + next_tile_]) continue;
+          slot.step = &step;
+          slot.tile = next_tile_++;
+          slot.rows = step.TileRows(slot.tile);
+          slot.good = false;
+          slot.record = {.tile = slot.number(), .stats = {}, .digests = {}};
+          enlarged = Enlarge(slot);
+          return true;
+        }
       }
-    }
+    } while (GetMoreSteps());
     return false;
+  }
+
+  bool GetMoreSteps() {
+    if (queue_ == nullptr) return false;
+    given_ = queue_->Next(counters_);
+    next_step_ = given_.begin;
+    return given_.begin != given_.end;
   }
 
   Result<void> Read(Slot& slot) {
@@ -530,7 +544,8 @@ class Executor {
   const RunOptions& options_;
   OutputFolders* const out_;
   WorkCounters& counters_;
-  const StepRange share_;
+  StepQueue* const queue_;
+  const StepRange share_;  // what this run makes, or may be given to make
   Execution result_;
   std::vector<bool> done_;         // by tile; read-only once the stages run
   std::vector<ValueStats> stats_;  // by tile
@@ -541,6 +556,7 @@ class Executor {
   Channel<Slot*, Order::kNewestFirst> free_;  // the slot last used is the one still in cache
   Channel<Slot*> computed_;
   std::mutex next_mutex_, keep_mutex_;
+  StepRange given_;  // those of share_ that are being read
   size_t next_step_;
   uint64_t next_tile_ = 0;
   std::atomic<uint64_t> read_bytes_ = 0, written_bytes_ = 0;

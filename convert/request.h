@@ -81,13 +81,16 @@ struct Request {
   std::vector<std::filesystem::path> Outputs() const;
 };
 
+class StepQueue;
+
 // How to run it. None of these may change an output byte.
 struct RunOptions {
-  unsigned threads = 0;   // 0: the cores this process may use
-  uint64_t memory = 0;    // for buffers; 0: 256 MiB, or more where a single weight needs it
-  bool rehearse = false;  // do everything, discard the output
-  RunPart part;           // this run's share, where several work on one output
-  bool finish = false;    // only seal what parts have made; kUnfinished if they have not
+  unsigned threads = 0;        // 0: the cores this process may use
+  uint64_t memory = 0;         // for buffers; 0: 256 MiB, or more where a single weight needs it
+  bool rehearse = false;       // do everything, discard the output
+  RunPart part;                // this run's share, where several work on one output
+  StepQueue* queue = nullptr;  // deals out the steps instead, as the runs go
+  bool finish = false;         // only seal what parts have made; kUnfinished if they have not
   // What a part was called with, from which `finish` can make the plan again; opaque here.
   std::string command;
   const std::atomic<int>* signal = nullptr;  // non-zero: stop soon, keeping what is done

@@ -7,14 +7,17 @@
 namespace tessera {
 namespace {
 
-uint64_t CostOf(const Step& step) {
-  uint64_t bytes = 0;
+PartBytes BytesOf(const Step& step) {
+  PartBytes bytes;
   for (uint64_t tile = 0; tile < step.tiles(); ++tile) {
     const RowRange rows = step.TileRows(tile);
     const TileShape shape = ShapeOfTile(step, rows);
-    for (const ByteRange& read : shape.reads) bytes += read.size();
+    for (const ByteRange& read : shape.reads) bytes.read += read.size();
+    for (const auto& [part, source] : step.given) bytes.read += shape.writes[part].size();
     for (const Destination& d : step.destinations) {
-      if (const auto place = PlaceInDestination(step, d, rows, shape)) bytes += place->size();
+      if (const auto place = PlaceInDestination(step, d, rows, shape)) {
+        bytes.written += place->size();
+      }
     }
   }
   return bytes;
@@ -48,17 +51,18 @@ std::string RunPart::Name() const {
   return "part-" + std::to_string(index) + "-of-" + std::to_string(count);
 }
 
-StepRange StepsOf(const Plan& plan, const RunPart& part) {
-  if (part.is_whole()) return {0, plan.steps.size()};
+std::vector<size_t> CutSteps(const Plan& plan, uint32_t count) {
+  if (count == 1) return {0, plan.steps.size()};
   // before[i]: the bytes of all steps before step i.
   std::vector<uint64_t> before = {0};
-  for (const Step& step : plan.steps) before.push_back(before.back() + CostOf(step));
+  for (const Step& step : plan.steps) {
+    const PartBytes bytes = BytesOf(step);
+    before.push_back(before.back() + bytes.read + bytes.written);
+  }
   const std::vector<uint32_t> across = FilesAcross(plan);
 
-  const double share = static_cast<double>(before.back()) / part.count;
+  const double share = static_cast<double>(before.back()) / count;
   const auto border = [&](uint32_t index) -> size_t {
-    if (index == 0) return 0;
-    if (index == part.count) return plan.steps.size();
     const double ideal = share * index, reach = share / 8;
     const auto distance = [&](size_t i) {
       return std::abs(static_cast<double>(before[i]) - ideal);
@@ -75,19 +79,41 @@ StepRange StepsOf(const Plan& plan, const RunPart& part) {
     }
     return best;
   };
-  return {border(part.index - 1), border(part.index)};
+  std::vector<size_t> cuts = {0};
+  for (uint32_t index = 1; index < count; ++index) cuts.push_back(border(index));
+  cuts.push_back(plan.steps.size());
+  return cuts;
+}
+
+StepRange StepsOf(const Plan& plan, const RunPart& part) {
+  const std::vector<size_t> cuts = CutSteps(plan, part.count);
+  return {cuts[part.index - 1], cuts[part.index]};
+}
+
+std::vector<PartBytes> WeighParts(const Plan& plan, uint32_t count) {
+  const std::vector<size_t> cuts = CutSteps(plan, count);
+  std::vector<PartBytes> parts(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    for (size_t step = cuts[i]; step < cuts[i + 1]; ++step) {
+      const PartBytes bytes = BytesOf(plan.steps[step]);
+      parts[i].read += bytes.read;
+      parts[i].written += bytes.written;
+    }
+  }
+  return parts;
 }
 
 std::vector<uint32_t> UnfinishedParts(const Plan& plan, uint32_t count,
                                       const std::vector<bool>& done) {
+  const auto tile_of = [&](size_t step) {
+    return static_cast<ptrdiff_t>(step < plan.steps.size() ? plan.steps[step].first_tile
+                                                           : plan.tiles);
+  };
+  const std::vector<size_t> cuts = CutSteps(plan, count);
   std::vector<uint32_t> unfinished;
   for (uint32_t index = 1; index <= count; ++index) {
-    const StepRange steps = StepsOf(plan, {.index = index, .count = count});
-    const auto tile_of = [&](size_t step) {
-      return static_cast<ptrdiff_t>(step < plan.steps.size() ? plan.steps[step].first_tile
-                                                             : plan.tiles);
-    };
-    const auto begin = done.begin() + tile_of(steps.begin), end = done.begin() + tile_of(steps.end);
+    const auto begin = done.begin() + tile_of(cuts[index - 1]);
+    const auto end = done.begin() + tile_of(cuts[index]);
     if (std::find(begin, end, false) != end) unfinished.push_back(index);
   }
   return unfinished;

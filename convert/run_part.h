@@ -24,10 +24,17 @@ struct StepRange {
   size_t begin = 0, end = 0;
 };
 
-// The same for every run of the plan: parts are runs of steps, disjoint, together all of them, and
-// balanced by the bytes they read and write. A cut moves by up to an eighth of a part to where no
-// output file is shared by the two sides.
+// What a part moves.
+struct PartBytes {
+  uint64_t read = 0, written = 0;
+};
+
+// Where each of `count` parts begins, and where the last one ends. The same for every run of the
+// plan: parts are balanced by the bytes they read and write, and a cut moves by up to an eighth of
+// a part to where no output file is shared by the two sides.
+std::vector<size_t> CutSteps(const Plan& plan, uint32_t count);
 StepRange StepsOf(const Plan& plan, const RunPart& part);
+std::vector<PartBytes> WeighParts(const Plan& plan, uint32_t count);
 
 // Which of `count` parts have a tile that is not done; `done` is by tile number.
 std::vector<uint32_t> UnfinishedParts(const Plan& plan, uint32_t count,

@@ -119,3 +119,22 @@ digest_of_ranks() {
   local rank
   for rank in $(seq 0 $(($2 - 1))); do cat "$1/model$rank-mp$2.safetensors"; done | sha256sum | cut -d' ' -f1
 }
+
+# needs_mpi: ends the case where tessera-mpi was not built or cannot be run.
+needs_mpi() {
+  command -v mpirun >/dev/null || skip "no mpirun"
+  command -v tessera-mpi >/dev/null || skip "tessera-mpi is not built"
+}
+
+# mpirun_here ARGUMENTS...: mpirun, of as many processes as one likes, on this machine alone.
+mpirun_here() {
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
+    mpirun --quiet --oversubscribe --mca plm_rsh_agent false --mca btl self,vader "$@"
+}
+
+# on_ranks N ARGUMENTS...: tessera-mpi with N processes.
+on_ranks() {
+  local n=$1
+  shift
+  mpirun_here -n "$n" tessera-mpi "$@"
+}

@@ -8,6 +8,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LES
   # Cries wolf over std::string in g++ 12 (GCC bug 105651).
   target_compile_options(tessera_flags INTERFACE -Wno-restrict)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND TESSERA_SANITIZE)
+  # Its manual advises against -Werror here: instrumented code makes it warn of what cannot happen.
+  target_compile_options(tessera_flags INTERFACE -Wno-error)
+endif()
 if(TESSERA_SANITIZE)
   target_compile_options(tessera_flags INTERFACE
     -fsanitize=${TESSERA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -22,9 +26,11 @@ else()
   target_link_options(tessera_flags INTERFACE -Wl,-z,relro,-z,now)
 endif()
 
+set(tessera_scheduler TBB::tbb)
 if(TESSERA_SANITIZE MATCHES thread)
-  # The packaged oneTBB is not instrumented: the stages of a run get plain threads instead.
+  # The packaged oneTBB is not instrumented: everything runs on plain threads instead.
   target_compile_definitions(tessera_flags INTERFACE TESSERA_PLAIN_THREADS)
+  set(tessera_scheduler)
 endif()
 
 if(TESSERA_FUZZ)

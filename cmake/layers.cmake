@@ -37,6 +37,24 @@ if(TESSERA_FUZZ)
   target_compile_options(tessera_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# tessera_precompile(TARGET HEADERS...): also what nearly every source includes. All targets of one
+# list of HEADERS share what is compiled.
+function(tessera_precompile target)
+  if(NOT TESSERA_PRECOMPILE)
+    return()
+  endif()
+  string(MAKE_C_IDENTIFIER "tessera_precompiled${ARGN}" owner)
+  get_property(first GLOBAL PROPERTY ${owner})
+  if(first)
+    target_precompile_headers(${target} REUSE_FROM ${first})
+    return()
+  endif()
+  set_property(GLOBAL PROPERTY ${owner} ${target})
+  target_precompile_headers(${target} PRIVATE <algorithm> <array> <atomic> <charconv> <cmath>
+    <expected> <filesystem> <functional> <map> <memory> <mutex> <numeric> <optional> <set> <span>
+    <string> <string_view> <thread> <utility> <variant> <vector> <nlohmann/json.hpp> ${ARGN})
+endfunction()
+
 # tessera_layer(NAME PUBLIC deps... PRIVATE deps...): library tessera_NAME from the folder NAME.
 function(tessera_layer name)
   cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
@@ -49,4 +67,5 @@ function(tessera_layer name)
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/tessera>)
   target_link_libraries(tessera_${name} PUBLIC ${arg_PUBLIC}
     PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:tessera_flags>)
+  tessera_precompile(tessera_${name})
 endfunction()

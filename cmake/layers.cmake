@@ -8,6 +8,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LES
   # Cries wolf over std::string in g++ 12 (GCC bug 105651).
   target_compile_options(tessera_flags INTERFACE -Wno-restrict)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND TESSERA_SANITIZE)
+  # Its manual advises against -Werror here: instrumented code makes it warn of what cannot happen.
+  target_compile_options(tessera_flags INTERFACE -Wno-error)
+endif()
 if(TESSERA_SANITIZE)
   target_compile_options(tessera_flags INTERFACE
     -fsanitize=${TESSERA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -22,14 +26,34 @@ else()
   target_link_options(tessera_flags INTERFACE -Wl,-z,relro,-z,now)
 endif()
 
+set(tessera_scheduler TBB::tbb)
 if(TESSERA_SANITIZE MATCHES thread)
-  # The packaged oneTBB is not instrumented: the stages of a run get plain threads instead.
+  # The packaged oneTBB is not instrumented: everything runs on plain threads instead.
   target_compile_definitions(tessera_flags INTERFACE TESSERA_PLAIN_THREADS)
+  set(tessera_scheduler)
 endif()
 
 if(TESSERA_FUZZ)
   target_compile_options(tessera_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+
+# tessera_precompile(TARGET HEADERS...): also what nearly every source includes. All targets of one
+# list of HEADERS share what is compiled.
+function(tessera_precompile target)
+  if(NOT TESSERA_PRECOMPILE)
+    return()
+  endif()
+  string(MAKE_C_IDENTIFIER "tessera_precompiled${ARGN}" owner)
+  get_property(first GLOBAL PROPERTY ${owner})
+  if(first)
+    target_precompile_headers(${target} REUSE_FROM ${first})
+    return()
+  endif()
+  set_property(GLOBAL PROPERTY ${owner} ${target})
+  target_precompile_headers(${target} PRIVATE <algorithm> <array> <atomic> <charconv> <cmath>
+    <expected> <filesystem> <functional> <map> <memory> <mutex> <numeric> <optional> <set> <span>
+    <string> <string_view> <thread> <utility> <variant> <vector> <nlohmann/json.hpp> ${ARGN})
+endfunction()
 
 # tessera_layer(NAME PUBLIC deps... PRIVATE deps...): library tessera_NAME from the folder NAME.
 function(tessera_layer name)
@@ -43,4 +67,5 @@ function(tessera_layer name)
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/tessera>)
   target_link_libraries(tessera_${name} PUBLIC ${arg_PUBLIC}
     PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:tessera_flags>)
+  tessera_precompile(tessera_${name})
 endfunction()

@@ -1,8 +1,5 @@
 #include "convert/synth.h"
 
-#include <tbb/global_control.h>
-#include <tbb/parallel_for.h>
-
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -16,6 +13,7 @@
 #include "convert/synth_layout.h"
 #include "convert/synth_side_files.h"
 #include "convert/synth_values.h"
+#include "convert/worker_pool.h"
 #include "formats/file.h"
 #include "formats/json.h"
 #include "formats/safetensors.h"
@@ -152,11 +150,7 @@ Result<void> Synth::WriteShards() {
   size_t failed = tiles.size();
   std::optional<Error> error;
   std::atomic<bool> stop = false;
-  std::optional<tbb::global_control> threads;
-  if (request_.threads != 0) {
-    threads.emplace(tbb::global_control::max_allowed_parallelism, request_.threads);
-  }
-  tbb::parallel_for(size_t{0}, tiles.size(), [&](size_t i) {
+  const auto write = [&](size_t i) {
     if (stop) return;
     Result<void> written = WriteTile(tiles[i]);
     if (written) return;
@@ -165,7 +159,10 @@ Result<void> Synth::WriteShards() {
     if (i >= failed) return;
     failed = i;
     error = std::move(written).error();
-  });
+  };
+  WorkerPool workers(request_.threads != 0 ? request_.threads : AvailableCores());
+  for (size_t i = 0; i < tiles.size(); ++i) workers.Submit([&write, i] { write(i); });
+  workers.Wait();
   if (error) return Fail(*std::move(error));
   return {};
 }

@@ -93,7 +93,7 @@ run_transformers4() {
     run_pytest build/venv-transformers4 tests/interop/transformers4
 }
 
-need setup scripts/setup.sh
+need setup scripts/setup.sh $([ -n "$quick" ] || echo --clang)
 need build scripts/build.sh release
 stage ctest run_ctest release
 stage demo scripts/demo.sh
@@ -105,9 +105,13 @@ if [ -n "$interop" ]; then
   stage interop run_interop
   stage transformers4 run_transformers4
 fi
+if [ -z "$quick" ] && command -v clang++-19 >/dev/null; then
+  stage fuzz scripts/fuzz.sh
+fi
 
 printf '\ntimings:%s\n' "$timings"
-[ -z "$quick" ] || echo "left out by --quick: tests labelled slow"
+[ -z "$quick" ] || echo "left out by --quick: tests labelled slow, fuzzing"
+[ -n "$quick" ] || command -v clang++-19 >/dev/null || echo "left out: fuzzing (no clang++-19 here)"
 [ -n "$interop" ] || echo "left out by --no-interop: tests/interop (torch, safetensors, transformers)"
 if [ -z "$thorough" ]; then
   echo "left out without --thorough: the asan-ubsan and tsan builds"

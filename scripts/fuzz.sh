@@ -12,8 +12,8 @@ seconds=${1:-60}
 fuzz() {
   local target=$1 seconds=$2 found=build/fuzz/found/$1
   mkdir -p "$found"
-  # A time for machines under load, sanitizers included: it is a bound all the same.
-  if ! "build/fuzz/bin/fuzz_$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1536 \
+  # Sanitizers and two targets at once on busy cores: a minute here is a second of the program.
+  if ! "build/fuzz/bin/fuzz_$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1536 \
     -artifact_prefix="$found/" -print_final_stats=1 "$found" "tests/fuzz/corpus/$target" \
     >"$found.log" 2>&1; then
     tail -n 60 "$found.log"

@@ -199,12 +199,12 @@ def make_journals():
 
 
 def make_decodes():
-    """Matrices for every scheme: sizes, then bytes."""
+    """Matrices for every scheme: sizes, then bytes. Small ones: a search takes its time under sanitizers."""
     rng = random.Random("decode")
-    for name, rows, columns in (("ragged", 8, 40), ("wide", 2, 127), ("row", 0, 31), ("column", 9, 0)):
+    for name, rows, columns in (("ragged", 2, 39), ("wide", 0, 127), ("row", 0, 30), ("column", 5, 0)):
         put("decode", name, bytes([255, rows, columns, 3, 5]) + rng.randbytes(123))
     for byte in (0, 0x7F, 0xFF):
-        put("decode", f"all-{byte:02x}", bytes([255, 1, 127, 0, 9]) + bytes([byte]) * 8)
+        put("decode", f"all-{byte:02x}", bytes([255, 1, 30, 0, 2]) + bytes([byte]) * 8)
 
 
 with tempfile.TemporaryDirectory() as folder:

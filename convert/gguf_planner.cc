@@ -119,7 +119,9 @@ class GgufPlanner {
     }
     for (auto& [name, output] : outputs) outputs_.push_back(std::move(output));
     // As llama-quantize has them: layer by layer, then by name.
-    std::ranges::stable_sort(outputs_, {}, [](const Output& o) { return o.role.role.layer; });
+    std::ranges::sort(outputs_, {}, [](const Output& o) {
+      return std::pair(o.role.role.layer, std::string_view(o.name));
+    });
     for (uint32_t i = 0; i < outputs_.size(); ++i) by_name_[outputs_[i].name] = i;
     // Reading follows the files from front to back, whatever the order of names.
     std::ranges::sort(kept_, {}, [](const Kept& kept) {

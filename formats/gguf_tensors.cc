@@ -25,6 +25,11 @@ class Mapping {
                              .Found(stored.info.Describe())
                              .Next("converters differ: this one's layout is not supported"));
     }
+    if (!IsInModel(found->role)) {
+      return faults_.Add(Fault(ErrorCode::kUnknownTensor, stored, "is no tensor of this model")
+                             .Found(stored.info.Describe())
+                             .Next("the file's metadata and its tensors contradict each other"));
+    }
     if (found->role.mlp == Mlp::kRouted) return AddStack(stored, found->role);
     tensors_.push_back(stored);
     Result<TensorInfo> info =
@@ -44,6 +49,13 @@ class Mapping {
     return Error(code, stored.info.name() + " " + what)
         .Of(stored.info.name())
         .In(shards_[stored.shard].name);
+  }
+
+  // Layers, dense or not, and the parts of attention are as the metadata say.
+  bool IsInModel(TensorRole role) const {
+    if (role.part == Part::kKeyHeads || role.part == Part::kValueHeads) role.part = Part::kWeight;
+    if (role.mlp == Mlp::kRouted) role.expert = 0;
+    return spec_.ShapeOf(role).has_value();
   }
 
   static std::optional<GgufTensorRole> RoleOf(std::string_view name) {

@@ -67,7 +67,14 @@ class Reader final : public JsonEvents {
  private:
   using Value = std::variant<std::string, uint64_t, double>;
 
+  // What goes by name is an object of objects; an array there would have fields and no name.
+  bool IsByName() const {
+    return (path_.size() == 1 || path_.size() == 2) &&
+           (path_[0] == "files" || path_[0] == "side_files" || path_[0] == "tensors");
+  }
+
   bool Enter(bool array) {
+    if (array && IsByName()) return Refuse("array");
     // An array's own elements are told apart by their order only.
     if (path_.size() == 2 && path_[0] == "rules" && !array) manifest.rules.emplace_back();
     path_.emplace_back(array ? "[]" : "");

@@ -84,7 +84,10 @@ class Pairing {
       if (part && IsBesideCodes(*part) && !IsInputScale(tensor, *part)) return Fail(Orphan(tensor));
       map_.weights_.push_back(OneTensorWeight(tensor));
     }
-    std::ranges::stable_sort(map_.weights_, {}, &StoredWeight::name);
+    std::ranges::sort(map_.weights_, {}, [](const StoredWeight& weight) {
+      return std::pair<std::string_view, std::string_view>(weight.name,
+                                                           weight.parts[0]->info.name());
+    });
     TESSERA_TRY(CheckOnceEach());
     return std::move(map_);
   }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian/Ubuntu packages that building and testing need and that are missing.
+# Installs the Debian/Ubuntu packages that building and testing need and that are missing. With
+# --clang also clang 19 with its run-time libraries, for fuzzing, where the distribution has it.
 # Without root and without a password-less sudo it changes nothing, prints the one command and fails.
 set -eu
 
@@ -18,20 +19,37 @@ installed() {
     { [ "$1" = pkg-config ] && command -v pkg-config >/dev/null; }
 }
 
-missing=
-for package in $packages; do
-  installed "$package" || missing="$missing $package"
-done
-[ -n "$missing" ] || exit 0
+# missing_of PACKAGE...: those that are not installed, each behind a space.
+missing_of() {
+  for package; do
+    installed "$package" || printf ' %s' "$package"
+  done
+}
 
-install="apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends$missing"
-echo "setup: installing$missing" >&2
-if [ "$(id -u)" = 0 ]; then
-  sh -c "$install" </dev/null >&2
-elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-  sudo -n sh -c "$install" </dev/null >&2
-else
-  echo "setup: this needs root once. Run:" >&2
-  echo "  sudo sh -c '$install'" >&2
-  exit 1
+command_for() {
+  echo "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends$1"
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    sh -c "$1" </dev/null >&2
+  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    sudo -n sh -c "$1" </dev/null >&2
+  else
+    echo "setup: this needs root once. Run:" >&2
+    echo "  sudo sh -c '$1'" >&2
+    return 1
+  fi
+}
+
+missing=$(missing_of $packages)
+if [ -n "$missing" ]; then
+  echo "setup: installing$missing" >&2
+  as_root "$(command_for "$missing")"
+fi
+if [ "${1-}" = --clang ]; then
+  missing=$(missing_of clang-19 libclang-rt-19-dev)
+  if [ -n "$missing" ] && ! as_root "$(command_for "$missing")"; then
+    echo "setup: clang 19 cannot be had here; only fuzzing needs it" >&2
+  fi
 fi

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything that proves the project: builds the release preset, runs the unit, golden, layering,
 # command-line and install tests, then the tests against upstream tools.
-#   --quick       leaves out what is slow (ctest label and pytest mark `slow`, building llama.cpp)
+#   --quick       leaves out what is slow (ctest label and pytest mark `slow`, llama.cpp, fuzzing)
 #   --no-interop  leaves out what needs packages from PyPI
 #   --thorough    adds the sanitizer presets, and every point of the fault sweeps
 set -euo pipefail
@@ -103,7 +103,7 @@ run_transformers4() {
     run_pytest build/venv-transformers4 tests/interop/transformers4
 }
 
-need setup scripts/setup.sh
+need setup scripts/setup.sh $([ -n "$quick" ] || echo --clang)
 need build scripts/build.sh release
 stage ctest run_ctest release
 stage demo scripts/demo.sh
@@ -116,9 +116,13 @@ if [ -n "$interop" ]; then
   stage transformers4 run_transformers4
   [ -n "$quick" ] || stage llama.cpp run_llama_cpp
 fi
+if [ -z "$quick" ] && command -v clang++-19 >/dev/null; then
+  stage fuzz scripts/fuzz.sh
+fi
 
 printf '\ntimings:%s\n' "$timings"
-[ -z "$quick" ] || echo "left out by --quick: tests labelled slow, llama.cpp"
+[ -z "$quick" ] || echo "left out by --quick: tests labelled slow, llama.cpp, fuzzing"
+[ -n "$quick" ] || command -v clang++-19 >/dev/null || echo "left out: fuzzing (no clang++-19 here)"
 [ -n "$interop" ] || echo "left out by --no-interop: tests/interop (torch, safetensors, transformers)"
 if [ -z "$thorough" ]; then
   echo "left out without --thorough: the asan-ubsan and tsan builds"

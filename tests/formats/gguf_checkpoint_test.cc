@@ -177,7 +177,10 @@ TEST(GgufCheckpoint, RefusesTensorsThatItDoesNotKnow) {
   const TempDir dir;
   const fs::path path = dir.path() / "x.gguf";
   for (const char* name :
-       {"blk.1.ffn_gate_up_exps.weight", "rope_freqs.weight", "blk.01.attn_norm.weight"}) {
+       {"blk.1.ffn_gate_up_exps.weight", "rope_freqs.weight", "blk.01.attn_norm.weight",
+        // Named as its architecture has it, but not in this model.
+        "blk.3.attn_norm.weight", "blk.0.ffn_gate_inp.weight", "blk.0.ffn_up_exps.weight",
+        "blk.1.ffn_up.weight", "blk.1.attn_q.weight", "blk.99.attn_k_b.weight"}) {
     std::vector<GgufTensor> tensors = TinyGgufTensors();
     tensors.push_back({TensorInfo::Make(name, Dtype::kF32, {1}).value(), "1234"});
     WriteGguf(path, TinyGgufMetadata(), tensors);

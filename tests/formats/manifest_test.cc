@@ -110,5 +110,17 @@ TEST(Manifest, RefusesWhatItDoesNotKnow) {
   EXPECT_FALSE(with("\"source\":{", "\"sauce\":{").has_value());
 }
 
+TEST(Manifest, RefusesListsWhereThingsGoByName) {
+  for (const char* key : {"files", "side_files", "tensors"}) {
+    for (const char* list : {R"([{"bytes":1}])", R"([{"tile_bytes":1}])", "[[1]]", R"({"a":[1]})",
+                             R"([{"from":["a"]}])"}) {
+      const std::string text = R"({"schema":1,")" + std::string(key) + "\":" + list + "}";
+      const Result<Manifest> manifest = ParseManifest(text);
+      ASSERT_FALSE(manifest.has_value()) << text;
+      EXPECT_EQ(Name(manifest.error().code()), Name(ErrorCode::kBadManifest)) << text;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tessera

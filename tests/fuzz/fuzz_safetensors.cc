@@ -6,14 +6,11 @@
 #include <vector>
 
 #include "formats/safetensors.h"
+#include "tests/fuzz/require.h"
 
 namespace {
 
 using namespace tessera;
-
-void Require(bool condition) {
-  if (!condition) __builtin_trap();
-}
 
 // Tensors in order, dense from 0 to the end.
 void CheckLayout(const SafetensorsHeader& header, uint64_t data_bytes) {
@@ -48,8 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   uint64_t data_bytes = 0;
   if (size < sizeof data_bytes) return 0;
   std::memcpy(&data_bytes, data, sizeof data_bytes);
-  const std::string_view json(reinterpret_cast<const char*>(data) + sizeof data_bytes,
-                              size - sizeof data_bytes);
+  const std::string_view json = AsText(data, size).substr(sizeof data_bytes);
   const auto header = ParseSafetensorsHeader(json, data_bytes);
   if (!header) return 0;
   CheckLayout(*header, data_bytes);

@@ -53,7 +53,9 @@ Result<std::vector<uint32_t>> ReadTokens(const TokenInput& input,
   if (!input.tokens.empty()) return ReadTokenFile(input.tokens, vocab_size);
   std::error_code ignored;
   const bool is_folder = std::filesystem::is_directory(checkpoint, ignored);
-  return EncodeFile(input.text, is_folder ? checkpoint : checkpoint.parent_path(), vocab_size);
+  const std::filesystem::path folder =
+      is_folder ? checkpoint : std::filesystem::absolute(checkpoint).parent_path();
+  return EncodeFile(input.text, folder, vocab_size);
 }
 
 }  // namespace tessera::cli

@@ -61,7 +61,7 @@ bool IsAllBf16(const StorageMap& storage) {
 
 ComparedSide SideOf(const ForwardPass& pass) {
   const Source& source = pass.source();
-  return {.path = source.checkpoint->dir().string(),
+  return {.path = PathOf(*source.checkpoint),
           .tensors = source.storage->weights().size(),
           .bytes = source.checkpoint->payload_bytes()};
 }

@@ -124,7 +124,7 @@ class TensorCompare {
 
   ComparisonReport Report() {
     const auto side = [](const ComparedCheckpoint& checkpoint) {
-      return ComparedSide{.path = checkpoint.checkpoint.dir().string(),
+      return ComparedSide{.path = PathOf(checkpoint.checkpoint),
                           .tensors = checkpoint.tensors.size(),
                           .bytes = checkpoint.checkpoint.payload_bytes()};
     };
@@ -164,6 +164,11 @@ class TensorCompare {
 };
 
 }  // namespace
+
+std::string PathOf(const Checkpoint& checkpoint) {
+  if (checkpoint.gguf_metadata() == nullptr) return checkpoint.dir().string();
+  return (checkpoint.dir() / checkpoint.shards()[0].name).lexically_normal().string();
+}
 
 Result<ComparisonReport> CompareTensors(const std::filesystem::path& a,
                                         const std::filesystem::path& b,

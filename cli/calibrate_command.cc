@@ -97,7 +97,8 @@ void AddCalibrate(CLI::App& app, Session& session) {
       "input, and how many tokens each expert had. Weights are read once, layer by layer, for all\n"
       "chunks of 512 tokens together; of experts only those that a token goes to.");
   auto options = std::make_shared<CalibrateOptions>();
-  verb.add_option("CKPT", options->checkpoint, "A folder, an index file or a .safetensors file")
+  verb.add_option("CKPT", options->checkpoint,
+                  "A folder, an index file, a .safetensors or a .gguf file")
       ->required();
   verb.add_option("OUT", options->out, "File to write; replaces only what calibrate wrote")
       ->required();

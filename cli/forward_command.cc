@@ -46,9 +46,12 @@ Result<ForwardReport> RunWithLogits(ForwardPass& pass, const std::vector<uint32_
 
 SortedJson ReportJson(const ForwardReport& report, uint64_t read_bytes, double seconds) {
   SortedJson top = SortedJson::array();
-  for (const TokenProbability& entry : report.top_k) {
-    top.push_back(
-        {{"token", entry.token}, {"logit", entry.logit}, {"probability", entry.probability}});
+  for (const std::vector<TokenProbability>& likeliest : report.top_k) {
+    SortedJson& of_position = top.emplace_back(SortedJson::array());
+    for (const TokenProbability& entry : likeliest) {
+      of_position.push_back(
+          {{"token", entry.token}, {"logit", entry.logit}, {"probability", entry.probability}});
+    }
   }
   SortedJson json = {{"tokens", report.top1.size()}, {"nll", nullptr},
                      {"perplexity", nullptr},        {"top1", report.top1},
@@ -75,7 +78,7 @@ void PrintReport(const ForwardReport& report, uint64_t read_bytes, double second
                    "% are the main model's own next token\n");
   }
   terminal.Print("next token ");
-  for (const TokenProbability& entry : report.top_k) {
+  for (const TokenProbability& entry : report.top_k.back()) {
     terminal.Print(" " + std::to_string(entry.token) + " (" + Decimals(entry.probability, 4) + ")");
   }
   terminal.Print("\n");
@@ -114,7 +117,8 @@ void AddForward(CLI::App& app, Session& session) {
       "model's own choice; --logits writes one F32 tensor `logits` [tokens, vocab].\n"
       "docs/numerics.md says where each --dtype rounds.");
   auto options = std::make_shared<ForwardVerbOptions>();
-  verb.add_option("CKPT", options->checkpoint, "A folder, an index file or a .safetensors file")
+  verb.add_option("CKPT", options->checkpoint,
+                  "A folder, an index file, a .safetensors or a .gguf file")
       ->required();
   AddTokenInput(verb, options->input);
   verb.add_option("--logits", options->logits, "Write the logits to this safetensors file");

@@ -35,6 +35,12 @@ SortedJson TopJson(const std::vector<TokenProbability>& top) {
   return json;
 }
 
+SortedJson TextsJson(const TokenTexts& texts) {
+  SortedJson json = SortedJson::object();
+  for (const auto& [id, text] : texts) json[std::to_string(id)] = text;
+  return json;
+}
+
 SortedJson WorstJson(const std::vector<WorstToken>& worst) {
   SortedJson json = SortedJson::array();
   for (const WorstToken& token : worst) {
@@ -139,7 +145,8 @@ void PrintLogits(const ForwardComparison& comparison, Terminal& terminal) {
   const auto kl = [&](double p) { return NumberText(Quantile(logits.kl.sorted, p), "%.4g"); };
   PrintLine("KL",
             "mean " + WithError(logits.kl.mean, "%.4g") + ", median " + kl(0.5) + ", 90 % " +
-                kl(0.9) + ", 99 % " + kl(0.99) + ", 99.9 % " + kl(0.999) + ", max " + kl(1),
+                kl(0.9) + ", 95 % " + kl(0.95) + ", 99 % " + kl(0.99) + ", 99.9 % " + kl(0.999) +
+                ", max " + kl(1),
             terminal);
   PrintLine("top token",
             "the same at " + WithError(logits.top1, "%.2f", 100) + " % of " +
@@ -176,25 +183,27 @@ void PrintLayers(const ForwardComparison& comparison, Terminal& terminal) {
             terminal);
 }
 
-std::string TopText(const std::vector<TokenProbability>& top) {
+std::string TopText(const std::vector<TokenProbability>& top, const TokenTexts& texts) {
   std::string text;
   for (size_t i = 0; i < std::min<size_t>(2, top.size()); ++i) {
-    text += (i == 0 ? "" : ", ") + std::to_string(top[i].token) + " (" +
+    text += (i == 0 ? "" : ", ") + TokenLabel(texts, top[i].token) + " (" +
             Percent(top[i].probability, "%.1f %%") + ")";
   }
   return text;
 }
 
-void PrintWorstTokens(const LogitComparison& logits, Terminal& terminal) {
+void PrintWorstTokens(const ForwardComparison& comparison, Terminal& terminal) {
+  const LogitComparison& logits = comparison.logits;
   if (logits.identical) return;
   std::vector<TableRow> rows;
   for (size_t i = 0; i < std::min(kShownTokens, logits.worst.size()); ++i) {
     const WorstToken& token = logits.worst[i];
-    rows.push_back({std::to_string(token.position), std::to_string(token.token),
-                    NumberText(token.kl, "%.4g"), TopText(token.top_a), TopText(token.top_b)});
+    rows.push_back({std::to_string(token.position), TokenLabel(comparison.texts, token.token),
+                    NumberText(token.kl, "%.4g"), TopText(token.top_a, comparison.texts),
+                    TopText(token.top_b, comparison.texts)});
   }
   terminal.PrintTable({"worst at", "token", "KL", "A expects", "B expects"}, rows,
-                      {Align::kRight, Align::kRight, Align::kRight, Align::kLeft, Align::kLeft});
+                      {Align::kRight, Align::kLeft, Align::kRight, Align::kLeft, Align::kLeft});
 }
 
 }  // namespace
@@ -215,6 +224,7 @@ SortedJson ForwardJson(const ForwardComparison& comparison) {
           {"delta_p", DeltaJson(logits.text)},
           {"mtp", DraftsJson(comparison.drafts)},
           {"worst_tokens", WorstJson(logits.worst)},
+          {"texts", TextsJson(comparison.texts)},
           {"gates", GatesJson(comparison.gates)}};
 }
 
@@ -231,7 +241,7 @@ void PrintForward(const ForwardComparison& comparison, Terminal& terminal) {
               terminal);
   }
   PrintGates(comparison.gates, terminal);
-  PrintWorstTokens(comparison.logits, terminal);
+  PrintWorstTokens(comparison, terminal);
 }
 
 }  // namespace tessera::cli

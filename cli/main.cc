@@ -1,12 +1,24 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <exception>
+#include <new>
+#include <string_view>
 
 #include "cli/session.h"
+#include "convert/worker_pool.h"
 
 namespace {
+
+using tessera::Error;
+using tessera::ErrorClass;
+using tessera::ErrorCode;
+
+// Whether --json was given, for whoever has to say something before or beside the parsing of
+// options.
+bool json = false;
 
 // A standard descriptor that is closed would be given to the first file opened: a message could end
 // up in a shard. Filled with what cannot be used instead.
@@ -18,6 +30,41 @@ void FillStandardDescriptors() {
   }
 }
 
+constexpr char kNoMemory[] = "memory ran out";
+constexpr char kNoThreads[] = "threads cannot be started: the system gives no more";
+
+void Say(std::string_view text) { (void)!::write(STDERR_FILENO, text.data(), text.size()); }
+
+// The error of a shortage, without allocating.
+int SayShortage(std::string_view what) {
+  Say("error: ");
+  Say(what);
+  Say("\n  give less with --memory or --threads, or raise the limit\n");
+  if (json) {
+    Say(R"({"error":{"class":"memory","code":6,"file":"","rule":"memory-budget","tensor":"","what":")");
+    Say(what);
+    Say("\"}}\n");
+  }
+  return static_cast<int>(ErrorClass::kMemory);
+}
+
+// An exception that nobody catches, on whatever thread. OUT is then as after a kill.
+void OnTerminate() {
+  try {
+    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
+  } catch (const std::bad_alloc&) {
+    ::_exit(SayShortage(kNoMemory));
+  } catch (const std::exception& e) {
+    if (tessera::IsThreadShortage(e)) ::_exit(SayShortage(kNoThreads));
+    Say("error: internal error: ");
+    Say(e.what());
+  } catch (...) {
+    Say("error: internal error");
+  }
+  Say("\n");
+  ::_exit(static_cast<int>(ErrorClass::kInternal));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -26,11 +73,18 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
 
+  json = std::any_of(argv, argv + argc,
+                     [](std::string_view argument) { return argument == "--json"; });
+  std::set_terminate(OnTerminate);
   tessera::cli::Session session;
   try {
     return tessera::cli::RunProgram(argc, argv, session);
+  } catch (const std::bad_alloc&) {
+    return SayShortage(kNoMemory);
   } catch (const std::exception& e) {
-    const tessera::Error error(tessera::ErrorCode::kInternal, e.what());
+    const bool no_thread = tessera::IsThreadShortage(e);
+    const Error error = no_thread ? Error(ErrorCode::kMemoryBudget, kNoThreads)
+                                  : Error(ErrorCode::kInternal, e.what());
     session.terminal.PrintError(error);
     return static_cast<int>(error.error_class());
   }

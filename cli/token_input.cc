@@ -52,10 +52,9 @@ Result<std::vector<uint32_t>> ReadTokens(const TokenInput& input,
   }
   if (!input.tokens.empty()) return ReadTokenFile(input.tokens, vocab_size);
   std::error_code ignored;
-  const bool is_folder = std::filesystem::is_directory(checkpoint, ignored);
-  const std::filesystem::path folder =
-      is_folder ? checkpoint : std::filesystem::absolute(checkpoint).parent_path();
-  return EncodeFile(input.text, folder, vocab_size);
+  std::filesystem::path folder = checkpoint;
+  if (!std::filesystem::is_directory(folder, ignored)) folder = folder.parent_path();
+  return EncodeFile(input.text, folder.empty() ? "." : folder, vocab_size);
 }
 
 }  // namespace tessera::cli

@@ -8,6 +8,7 @@
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "cli/token_input.h"
+#include "formats/staged_file.h"
 #include "verify/forward_compare.h"
 #include "verify/manifest_check.h"
 #include "verify/report_page.h"
@@ -109,16 +110,21 @@ std::string CommandOf(const VerifyOptions& options) {
   return command + " --report " + ShellQuoted(options.report);
 }
 
-// A slip of the pen must not replace a shard.
-Result<void> CheckReportName(const std::string& report) {
-  if (report.empty() || report.ends_with(".html")) return {};
-  return Fail(Error(ErrorCode::kUsage, "--report: not the name of an HTML file: " + report)
-                  .Expected("a name that ends in .html"));
+// Created before the work, so that a page that cannot be written fails at once. A slip of the pen
+// must not replace a shard.
+Result<std::optional<StagedFile>> CreatePage(const std::string& report) {
+  if (report.empty()) return std::nullopt;
+  std::error_code error;
+  if (!report.ends_with(".html") || std::filesystem::is_directory(report, error)) {
+    return Fail(Error(ErrorCode::kUsage, "--report: not the name of an HTML file: " + report)
+                    .Expected("a name that ends in .html"));
+  }
+  return StagedFile::Create(report);
 }
 
-Result<void> WritePage(const VerifyOptions& options, const std::string& page) {
-  const std::filesystem::path path = options.report;
-  return WriteFileAtomically(path, page, path.has_parent_path() ? path.parent_path() : ".");
+Result<void> WritePage(StagedFile& file, const std::string& page) {
+  TESSERA_TRY(file.file().WriteAt(0, std::as_bytes(std::span(page))));
+  return file.Publish();
 }
 
 Result<uint64_t> MemoryOf(const VerifyOptions& options, uint64_t by_default) {
@@ -174,8 +180,8 @@ SortedJson ReportJson(const ComparisonReport* tensors, const ForwardComparison* 
 }
 
 Result<Outcome> RunComparison(const VerifyOptions& options, Terminal& terminal) {
-  TESSERA_TRY(CheckReportName(options.report));
   TESSERA_ASSIGN(const QualityGates gates, QualityGates::WithOverrides(options.gates));
+  TESSERA_ASSIGN(std::optional<StagedFile> page, CreatePage(options.report));
   std::optional<ComparisonReport> tensors;
   std::optional<ForwardComparison> forward;
   if (options.forward) {
@@ -186,8 +192,8 @@ Result<Outcome> RunComparison(const VerifyOptions& options, Terminal& terminal) 
   }
   const ComparisonReport* const of_tensors = tensors ? &*tensors : nullptr;
   const ForwardComparison* const of_forward = forward ? &*forward : nullptr;
-  if (!options.report.empty()) {
-    TESSERA_TRY(WritePage(options, RenderReportPage(of_tensors, of_forward, CommandOf(options))));
+  if (page) {
+    TESSERA_TRY(WritePage(*page, RenderReportPage(of_tensors, of_forward, CommandOf(options))));
   }
   if (terminal.json) {
     terminal.PrintJson(ReportJson(of_tensors, of_forward));

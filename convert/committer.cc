@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <set>
+
+#include "formats/page_cache.h"
 
 namespace tessera {
 namespace {
@@ -66,6 +69,8 @@ void Committer::Run() {
     std::optional<Error> failure;
     try {
       if (Result<void> done = Commit(batch); !done) failure = std::move(done).error();
+    } catch (const std::bad_alloc&) {
+      failure = Error(ErrorCode::kMemoryBudget, "memory ran out");
     } catch (const std::exception& e) {
       failure = Error(ErrorCode::kInternal, e.what());
     }
@@ -100,6 +105,7 @@ Result<void> Committer::Commit(const std::vector<Written>& batch) {
   for (const uint32_t file : touched) {
     TESSERA_ASSIGN(const std::shared_ptr<const File> staged, files_.Get(file));
     TESSERA_TRY(staged->SyncData());
+    DropSynced(*staged);
   }
   TESSERA_TRY(journal_.Append(records));
   for (const Written& written : batch) {

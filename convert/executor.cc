@@ -44,6 +44,19 @@ class FirstFailure {
   std::atomic<bool> any_ = false;
 };
 
+// What went wrong where no Result can say so.
+Error Caught(const std::exception& e) {
+  if (dynamic_cast<const std::bad_alloc*>(&e) != nullptr) {
+    return Error(ErrorCode::kMemoryBudget, "memory ran out")
+        .Next("give less with --memory or --threads");
+  }
+  if (IsThreadShortage(e)) {
+    return Error(ErrorCode::kMemoryBudget, "threads cannot be started: " + std::string(e.what()))
+        .Next("give less with --threads, or raise the limit");
+  }
+  return Error(ErrorCode::kInternal, e.what());
+}
+
 class Executor {
  public:
   Executor(const Plan& plan, const RunOptions& options, OutputFolders* out, WorkCounters& counters)
@@ -66,9 +79,8 @@ class Executor {
     CountProgress();
     try {
       RunStages();
-    } catch (const std::system_error& e) {
-      failure_.Report(plan_.tiles, Error(ErrorCode::kMemoryBudget,
-                                         "threads cannot be started: " + std::string(e.what())));
+    } catch (const std::exception& e) {
+      failure_.Report(plan_.tiles, Caught(e));
     }
     if (committer_) {
       // A failed commit stops the writers, so their failures, if any, are its consequences.
@@ -164,6 +176,7 @@ class Executor {
       const FileWork& w = work[file];
       const bool last = output_->comes_last(file);
       const bool publishes = out_->alone() || (w.here && !w.elsewhere && !last);
+      if (publishes) TESSERA_TRY(output_->CheckOneName(file));
       const bool published = state_[file] == OutputFiles::State::kPublished;
       const bool whole = w.left == 0 && (all || !last);
       if (whole && publishes && !published) TESSERA_TRY(output_->Publish(file));
@@ -288,11 +301,8 @@ class Executor {
       Result<void> done = work();
       if (done) return true;
       failure_.Report(slot.number(), std::move(done).error());
-    } catch (const std::bad_alloc&) {
-      failure_.Report(slot.number(), Error(ErrorCode::kMemoryBudget, "memory ran out")
-                                         .Next("give less with --memory or --threads"));
     } catch (const std::exception& e) {
-      failure_.Report(slot.number(), Error(ErrorCode::kInternal, e.what()));
+      failure_.Report(slot.number(), Caught(e));
     }
     return false;
   }
@@ -304,9 +314,11 @@ class Executor {
       if (!taken) return;
       Slot* const slot = *taken;
       Result<void> enlarged;
+      bool submitted = false;
       const auto submit = [&]() -> Result<void> {
         TESSERA_TRY(enlarged);
         TESSERA_TRY(Read(*slot));
+        submitted = true;
         pool.Submit([this, slot] {
           Try(*slot, [&] { return Compute(*slot); });
           computed_.Push(slot);
@@ -314,7 +326,9 @@ class Executor {
         return {};
       };
       if (!NextTile(*slot, enlarged) || !Try(*slot, submit)) {
-        Recycle(*slot);
+        // A task that was submitted may still be run: its slot is nobody's, and nobody waits for
+        // it.
+        submitted ? free_.Close() : Recycle(*slot);
         return;
       }
     }

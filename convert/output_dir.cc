@@ -94,11 +94,13 @@ OutputDir::OutputDir(const fs::path& out, const Plan& plan, uint32_t folder, con
   if (!index_name_.empty()) final_names_.push_back(index_name_);
   for (const PlanText& text : plan.folders[folder].texts) final_names_.push_back(text.name);
   for (const PlanFile& file : plan.files) {
-    if (file.folder == folder) final_names_.push_back(file.name);
+    if (file.folder == folder) shard_names_.push_back(file.name);
   }
+  final_names_.insert(final_names_.end(), shard_names_.begin(), shard_names_.end());
   const std::vector<std::string>& side_files = plan.folders[folder].side_files;
   final_names_.insert(final_names_.end(), side_files.begin(), side_files.end());
   std::ranges::sort(final_names_);
+  std::ranges::sort(shard_names_);
 }
 
 Result<std::vector<std::string>> OutputDir::ListPresent() const {
@@ -185,12 +187,13 @@ Result<void> OutputDir::Begin(const Plan& plan, OutputDir* first) {
   std::error_code error;
   if (first != nullptr && !fs::exists(journal, error)) TESSERA_TRY(first->journal().Forget());
   TESSERA_ASSIGN(journal_, Journal::Open(journal, head_));
-  // What an abandoned run left and this one does not replace.
-  TESSERA_TRY(Remove([&](const std::string& name) {
-    return !std::ranges::binary_search(final_names_, name) ||
-           (sealed_ && (name == manifest_name_ || name == index_name_));
-  }));
+  TESSERA_TRY(RemoveLeftovers());
   return WriteNames(final_names_);
+}
+
+Result<void> OutputDir::RemoveLeftovers() {
+  return Remove(
+      [&](const std::string& name) { return !std::ranges::binary_search(shard_names_, name); });
 }
 
 // Sets finished_, replace_ and ours_, or says why OUT cannot be used.

@@ -45,6 +45,9 @@ class OutputDir {
   // folder whose journal records this one's tiles, null for that folder itself. What it records
   // is forgotten if this one begins anew.
   Result<void> Begin(const Plan& plan, OutputDir* first);
+  // After Inspect: removes what an abandoned run left beside shards. The sealing makes it again,
+  // and whatever has one of these names by then is somebody else's.
+  Result<void> RemoveLeftovers();
 
   const std::filesystem::path& path() const { return out_; }
   std::filesystem::path staging() const { return out_ / staging_name_; }
@@ -78,6 +81,7 @@ class OutputDir {
   std::string file_;  // PlanFolder::file
   std::string staging_name_, manifest_name_;
   std::vector<std::string> final_names_;  // every path, relative to OUT, that the plan ends in
+  std::vector<std::string> shard_names_;  // of these, the plan's files
   std::string index_name_;
   bool made_ = false;  // by Claim
   bool finished_ = false;

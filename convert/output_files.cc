@@ -1,5 +1,8 @@
 #include "convert/output_files.h"
 
+#include "formats/page_cache.h"
+#include "formats/publish.h"
+
 namespace tessera {
 
 namespace fs = std::filesystem;
@@ -29,6 +32,14 @@ Result<File> OutputFiles::Open(uint32_t file) {
   if (!made && !exists && fs::exists(path, error)) made = File::OpenWrite(path);
   if (!made) return made;
   File opened = *std::move(made);
+  if (exists && fs::hard_link_count(path, error) > 1 && !error) {
+    return Fail(Error(ErrorCode::kForeignFile,
+                      "a file of the unfinished run has other names, which "
+                      "would change with it")
+                    .In(path.string())
+                    .Next("copy it (not as a hard link) over this name, or remove it, and run the "
+                          "same command again"));
+  }
   if (!prepared_[file]) {
     const PlanFile& planned = plan_.files[file];
     TESSERA_TRY(opened.Allocate(planned.bytes));
@@ -44,8 +55,9 @@ Result<void> OutputFiles::Publish(uint32_t file) {
   TESSERA_ASSIGN(const std::shared_ptr<const File> staged, cache_.Get(file));
   TESSERA_TRY(staged->CheckSize(plan_.files[file].bytes));
   TESSERA_TRY(staged->Sync());
+  DropSynced(*staged);
   cache_.Drop(file);
-  TESSERA_TRY(RenameFile(StagedPath(file), FinalPath(file)));
+  TESSERA_TRY(PublishFile(StagedPath(file), FinalPath(file)));
   return SyncDirectory(DirOf(file).path());
 }
 
@@ -57,6 +69,19 @@ OutputFiles::State OutputFiles::Look(uint32_t file) const {
   };
   if (whole(FinalPath(file))) return State::kPublished;
   return whole(StagedPath(file)) ? State::kStaged : State::kAbsent;
+}
+
+Result<void> OutputFiles::CheckOneName(uint32_t file) const {
+  std::error_code error;
+  const auto exists = [&](const fs::path& path) {
+    return fs::exists(fs::symlink_status(path, error));
+  };
+  if (!exists(FinalPath(file)) || !exists(StagedPath(file))) return {};
+  return Fail(Error(ErrorCode::kForeignFile,
+                    "a file that this run did not write has the name of one "
+                    "that is still being written")
+                  .In(FinalPath(file).string())
+                  .Next("move it away and run the same command again"));
 }
 
 Result<void> OutputFiles::Withdraw(uint32_t file) {

@@ -24,13 +24,17 @@ class OutputFiles {
   // Whether all others are published before this one.
   bool comes_last(uint32_t file) const { return plan_.first_file_last && file == 0; }
 
-  // The file's bytes are all written: checks the size, syncs, renames, syncs the folder.
+  // The file's bytes are all written: checks the size, syncs, renames (see publish.h), syncs the
+  // folder.
   Result<void> Publish(uint32_t file);
 
   // What a former run left of a file. Of another size than planned it counts as absent: what the
   // journal says about it is void.
   enum class State : uint8_t { kAbsent, kStaged, kPublished };
   State Look(uint32_t file) const;
+
+  // kForeignFile if there is something under the final name while the file is staged.
+  Result<void> CheckOneName(uint32_t file) const;
 
   // Back from its final name to the staging folder, because tiles of it have to be made again.
   Result<void> Withdraw(uint32_t file);

@@ -25,8 +25,8 @@ Result<OutputFolders> OutputFolders::Open(std::span<const std::filesystem::path>
   // Once more, now that nobody else can change them.
   TESSERA_TRY(out.Inspect(plan, force));
   if (out.finished()) {
-    // Parts that share the folders have found the same, and the last of them tidies up.
-    if (out.alone_) TESSERA_TRY(out.Close());
+    // Parts that share the folders have found the same; whoever holds them alone first tidies up.
+    TESSERA_TRY(out.HoldAlone(plan, [&] { return options.CheckStop(); }));
     out.Release();
     return out;
   }
@@ -114,9 +114,12 @@ Result<bool> OutputFolders::HoldAlone(const Plan& plan, const StopCheck& check) 
   }
   alone_ = true;
   TESSERA_TRY(Inspect(plan, false));
-  if (!finished()) return true;
-  TESSERA_TRY(Close());
-  return false;
+  if (finished()) {
+    TESSERA_TRY(Close());
+    return false;
+  }
+  for (OutputDir& dir : dirs_) TESSERA_TRY(dir.RemoveLeftovers());
+  return true;
 }
 
 void OutputFolders::Release() {

@@ -3,6 +3,8 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -91,6 +93,13 @@ WorkerPool::WorkerPool(unsigned threads) : impl_(std::make_unique<Impl>(std::max
 WorkerPool::~WorkerPool() = default;
 void WorkerPool::Submit(std::function<void()> task) { impl_->Submit(std::move(task)); }
 void WorkerPool::Wait() { impl_->Wait(); }
+
+bool IsThreadShortage(const std::exception& error) {
+  const auto* system = dynamic_cast<const std::system_error*>(&error);
+  if (system != nullptr) return system->code() == std::errc::resource_unavailable_try_again;
+  // What oneTBB throws carries the failed call's name alone.
+  return std::string_view(error.what()).starts_with("pthread_create");
+}
 
 unsigned AvailableCores() {
   cpu_set_t set;

@@ -2,6 +2,7 @@
 // build, because the packaged oneTBB is not instrumented.
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <memory>
 
@@ -21,6 +22,10 @@ class WorkerPool {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// Whether an exception says that the system gives no more threads; Submit may throw one, and the
+// task may then still be run.
+bool IsThreadShortage(const std::exception& error);
 
 // Cores that this process may use (its affinity mask, not the machine's size).
 unsigned AvailableCores();

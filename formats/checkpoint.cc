@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "formats/checkpoint_survey.h"
+#include "formats/page_cache.h"
 #include "formats/rank_reader.h"
 
 namespace tessera {
@@ -30,6 +31,7 @@ Result<File> OpenUnchanged(const fs::path& path, const FileIdentity& seen) {
   if (!file) return file;
   TESSERA_ASSIGN(const FileIdentity now, file->Identity());
   if (now != seen) return changed(Describe(now));
+  ReadNothingAhead(*file);
   return file;
 }
 
@@ -109,7 +111,7 @@ Result<void> Checkpoint::ReadBytes(const TensorExtent& tensor, uint64_t begin,
     return reader.Read(tensor.info, survey.joins.joins[IndexOf(tensor)], begin, out);
   }
   TESSERA_ASSIGN(const auto file, state_->files.Get(tensor.shard));
-  auto read = file->ReadAt(tensor.offset + begin, out);
+  auto read = ReadPastCache(*file, tensor.offset + begin, out);
   if (!read) return Fail(std::move(read).error().Of(tensor.info.name()));
   return {};
 }

@@ -9,6 +9,7 @@
 #include "formats/gguf_survey.h"
 #include "formats/json.h"
 #include "formats/model_spec.h"
+#include "formats/page_cache.h"
 #include "formats/safetensors.h"
 #include "formats/shard_index.h"
 #include "formats/shard_name.h"
@@ -233,6 +234,7 @@ void Surveyor::ReadShard(uint32_t number) {
   Shard& shard = survey_.shards[number];
   const auto file = File::OpenRead(InDir(shard.name));
   if (!file) return faults_.Add(file.error());
+  ReadNothingAhead(*file);
   const auto identity = file->Identity();
   if (!identity) return faults_.Add(identity.error());
   std::string raw;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "formats/file_chunks.h"
+#include "formats/publish.h"
 
 namespace tessera {
 namespace {
@@ -210,8 +211,10 @@ Result<File> CreateStaged(const fs::path& path, const fs::path& staging) {
 Result<void> PublishStaged(const File& file, const fs::path& path, uint64_t bytes) {
   TESSERA_TRY(file.CheckSize(bytes));
   TESSERA_TRY(file.Sync());
-  TESSERA_TRY(RenameFile(file.path(), path));
-  return SyncDirectory(path.parent_path());
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const bool within_staging = folder == file.path().parent_path();
+  TESSERA_TRY(within_staging ? RenameFile(file.path(), path) : PublishFile(file.path(), path));
+  return SyncDirectory(folder);
 }
 
 }  // namespace

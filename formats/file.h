@@ -76,7 +76,7 @@ Error SystemError(ErrorCode otherwise, const std::string& doing, const std::file
 
 // Whole small files. `max_bytes` bounds what a hostile file can make us allocate.
 Result<std::string> ReadWholeFile(const std::filesystem::path& path, uint64_t max_bytes);
-// Writes a sibling of `path` in `staging`, syncs it, renames it to `path`, syncs the directory.
+// Writes NAME.tmp in `staging`, syncs, renames; replaces a file only within `staging` (publish.h).
 Result<void> WriteFileAtomically(const std::filesystem::path& path, std::string_view contents,
                                  const std::filesystem::path& staging);
 // Asked between the pieces of long work; an error ends it.

@@ -11,6 +11,7 @@
 #include "formats/gguf_tensors.h"
 #include "formats/json.h"
 #include "formats/model_spec.h"
+#include "formats/page_cache.h"
 #include "formats/shard_name.h"
 #include "formats/side_files.h"
 
@@ -141,6 +142,7 @@ void GgufSurveyor::ReadFile(uint32_t number) {
   Shard& shard = survey_.shards[number];
   const auto file = File::OpenRead(PathOf(number));
   if (!file) return faults_.Add(file.error());
+  ReadNothingAhead(*file);
   const auto identity = file->Identity();
   if (!identity) return faults_.Add(identity.error());
   std::string raw;

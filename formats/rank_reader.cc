@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "formats/page_cache.h"
+
 namespace tessera {
 namespace {
 
@@ -34,7 +36,7 @@ Result<void> RankReader::Read(const TensorInfo& tensor, const RankJoin& join, ui
 Result<void> RankReader::ReadPiece(const RankPiece& piece, uint64_t begin,
                                    std::span<std::byte> out) const {
   TESSERA_ASSIGN(const auto file, files_.Get(piece.shard));
-  return file->ReadAt(piece.offset + begin, out);
+  return ReadPastCache(*file, piece.offset + begin, out);
 }
 
 Result<void> RankReader::ReadRows(uint64_t piece_bytes, const RankJoin& join, uint64_t begin,

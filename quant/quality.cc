@@ -1,7 +1,6 @@
 #include "quant/quality.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -11,57 +10,31 @@ namespace tessera {
 namespace {
 
 struct GroupSums {
-  double signal = 0, noise = 0, stored = 0, dot = 0, bias = 0, max_error = 0;
+  kernels::QualitySums sums = {};
   uint64_t differing = 0, nan_want = 0, nan_got = 0, not_finite = 0;
 };
 
-template <size_t kWidth>
-double AddUp(const std::array<double, kWidth>& sums) {
-  if constexpr (kWidth == 1) {
-    return sums[0];
-  } else {
-    std::array<double, kWidth / 2> pairs;
-    for (size_t j = 0; j < kWidth / 2; ++j) pairs[j] = sums[j] + sums[j + kWidth / 2];
-    return AddUp(pairs);
-  }
-}
-
-// Pairs of lanes: the shape of the sum is part of the result.
-double AddUp(const float (&lane)[kernels::kQualityLanes]) {
-  std::array<double, kernels::kQualityLanes> sums;
-  std::copy(lane, lane + kernels::kQualityLanes, sums.begin());
-  return AddUp(sums);
-}
-
-// In F32, which is fast and, over one group, precise enough while its squares are neither lost nor
-// infinite; Trustworthy tells.
-GroupSums SumInF32(const float* want, const float* got, uint64_t n) {
-  kernels::QualityLanes lanes;
-  kernels::SumQuality(want, got, n, lanes);
-  return {.signal = AddUp(lanes.signal),
-          .noise = AddUp(lanes.noise),
-          .stored = AddUp(lanes.stored),
-          .dot = AddUp(lanes.dot),
-          .bias = AddUp(lanes.bias),
-          .max_error = *std::ranges::max_element(lanes.largest),
-          .differing = static_cast<uint64_t>(AddUp(lanes.differing))};
-}
-
-bool Trustworthy(const GroupSums& sums) {
+// Over one group sums in F32 are precise enough while squares are neither lost nor infinite.
+bool Trustworthy(const kernels::QualitySums& sums) {
   return sums.signal >= 1e-30 && sums.signal <= 1e30 && sums.stored <= 1e30 &&
          (sums.differing == 0 || sums.max_error >= 1e-15);
 }
 
-GroupSums SumInF64(const float* want, const float* got, uint64_t n) {
-  GroupSums sums;
+bool TrustworthyExpectation(const kernels::QualitySums& sums) {
+  return sums.expected_squares >= 1e-30 && sums.expected_squares <= 1e30 &&
+         sums.expected_stored <= 1e30;
+}
+
+void SumInF64(const float* want, const float* got, uint64_t n, GroupSums& group) {
+  kernels::QualitySums sums = {};
   for (uint64_t i = 0; i < n; ++i) {
     const double a = want[i], b = got[i];
     const bool same = a == b || (std::isnan(a) && std::isnan(b));
-    sums.differing += same ? 0 : 1;
-    sums.nan_want += std::isnan(a) ? 1 : 0;
-    sums.nan_got += std::isnan(b) ? 1 : 0;
+    group.differing += same ? 0 : 1;
+    group.nan_want += std::isnan(a) ? 1 : 0;
+    group.nan_got += std::isnan(b) ? 1 : 0;
     if (!std::isfinite(a) || !std::isfinite(b)) {
-      sums.not_finite += same ? 0 : 1;
+      group.not_finite += same ? 0 : 1;
       continue;
     }
     const double e = b - a;
@@ -72,37 +45,39 @@ GroupSums SumInF64(const float* want, const float* got, uint64_t n) {
     sums.bias += e;
     sums.max_error = std::max(sums.max_error, std::fabs(e));
   }
-  return sums;
+  sums.expected = group.sums.expected;
+  sums.expected_squares = group.sums.expected_squares;
+  sums.expected_stored = group.sums.expected_stored;
+  group.sums = sums;
 }
 
-struct ExpectedSums {
-  double sum = 0, squares = 0, stored = 0;
-};
-
-ExpectedSums SumExpectedInF64(const float* error, const float* got, uint64_t n) {
-  ExpectedSums sums;
+void SumExpectedInF64(const float* error, const float* got, uint64_t n,
+                      kernels::QualitySums& sums) {
+  sums.expected = sums.expected_squares = sums.expected_stored = 0;
   for (uint64_t i = 0; i < n; ++i) {
     const double square = double{error[i]} * error[i], b = got[i];
-    sums.sum += square;
-    sums.squares += square * square;
-    sums.stored += std::isfinite(b) ? square * (b * b) : 0;
+    sums.expected += square;
+    sums.expected_squares += square * square;
+    sums.expected_stored += std::isfinite(b) ? square * (b * b) : 0;
   }
-  return sums;
 }
 
-// In F32 while nothing is lost by that, as above.
-ExpectedSums SumExpected(const float* error, const float* got, uint64_t n) {
-  kernels::ExpectedLanes lanes;
-  kernels::SumExpected(error, got, n, lanes);
-  const ExpectedSums sums{AddUp(lanes.sum), AddUp(lanes.squares), AddUp(lanes.stored)};
-  const bool trustworthy = sums.squares >= 1e-30 && sums.squares <= 1e30 && sums.stored <= 1e30;
-  return trustworthy ? sums : SumExpectedInF64(error, got, n);
+GroupSums Sum(const float* want, const float* got, const float* error, uint64_t n) {
+  GroupSums group{.sums = kernels::SumQuality(want, got, error, n)};
+  group.differing = group.sums.differing;
+  if (error != nullptr && !TrustworthyExpectation(group.sums)) {
+    SumExpectedInF64(error, got, n, group.sums);
+  }
+  if (!Trustworthy(group.sums)) {
+    group.differing = 0;
+    SumInF64(want, got, n, group);
+  }
+  return group;
 }
 
 void KeepLowestSqnr(std::optional<QualityPlace>& kept, const std::optional<QualityPlace>& place) {
-  // The order of their SQNRs, without a logarithm each: their noise is not 0.
-  const auto ratio = [](const QualityPlace& of) { return of.signal / of.noise; };
-  if (place && (!kept || ratio(*place) < ratio(*kept))) kept = place;
+  // The order of their SQNRs without a logarithm or quotient each: their noise is not 0.
+  if (place && (!kept || place->signal * kept->noise < kept->signal * place->noise)) kept = place;
 }
 
 void KeepLeastExpected(std::optional<QualityPlace>& kept,
@@ -111,29 +86,27 @@ void KeepLeastExpected(std::optional<QualityPlace>& kept,
 }
 
 void AddGroup(const QualityInput& input, uint64_t at, QualityPlace& group, QualityStats& stats) {
-  GroupSums sums = SumInF32(input.want + at, input.got + at, group.values);
-  if (!Trustworthy(sums)) sums = SumInF64(input.want + at, input.got + at, group.values);
+  const float* error = input.error == nullptr ? nullptr : input.error + at;
+  const GroupSums counts = Sum(input.want + at, input.got + at, error, group.values);
+  const kernels::QualitySums& sums = counts.sums;
   group.signal = sums.signal;
   group.noise = sums.noise;
-  if (input.error != nullptr) {
-    const ExpectedSums expected = SumExpected(input.error + at, input.got + at, group.values);
-    group.expected = expected.sum;
-    group.expected_squares = expected.squares;
-    stats.expected += expected.sum;
-    stats.expected_squares += expected.squares;
-    stats.expected_stored += expected.stored;
-  }
+  group.expected = sums.expected;
+  group.expected_squares = sums.expected_squares;
   stats.values += group.values;
-  stats.differing += sums.differing;
-  stats.nan_want += sums.nan_want;
-  stats.nan_got += sums.nan_got;
-  stats.not_finite += sums.not_finite;
+  stats.differing += counts.differing;
+  stats.nan_want += counts.nan_want;
+  stats.nan_got += counts.nan_got;
+  stats.not_finite += counts.not_finite;
   stats.signal += sums.signal;
   stats.noise += sums.noise;
   stats.stored += sums.stored;
   stats.dot += sums.dot;
   stats.bias += sums.bias;
   stats.max_error = std::max(stats.max_error, sums.max_error);
+  stats.expected += sums.expected;
+  stats.expected_squares += sums.expected_squares;
+  stats.expected_stored += sums.expected_stored;
   if (group.noise == 0) return;
   KeepLowestSqnr(stats.worst_group, group);
   if (stats.predicted && group.noise > kUnexplained * group.expected) {

@@ -1,7 +1,6 @@
 #include "quant/scheme_fp8_block.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -9,17 +8,20 @@
 
 #include "quant/kernels/fp8.h"
 #include "quant/kernels/fp8_encode.h"
+#include "quant/kernels/fp8_errors.h"
 #include "quant/reference.h"
 #include "quant/rounding_error.h"
 
 namespace tessera {
 namespace {
 
-// A table of all codes: whether a code is a power of two is a branch that no CPU predicts.
-std::array<float, 256> ErrorsByCode(const RoundingErrors& errors) {
-  std::array<float, 256> by_code;
-  for (uint32_t code = 0; code < 256; ++code) by_code[code] = errors.Of(code);
-  return by_code;
+void ExpectErrors(Dtype type, std::span<const uint8_t> codes, float scale, float* out) {
+  static const RoundingErrors e5m2(5, 2), e4m3(4, 3, RoundingErrors::TopExponent::kNumbers);
+  static const kernels::E4m3Errors of_exponents{e4m3.Of(0x10), e4m3.Of(0x09)};
+  if (type == Dtype::kF8E4M3) {
+    return kernels::ExpectE4m3Errors(codes.data(), codes.size(), of_exponents, scale, out);
+  }
+  for (const uint8_t code : codes) *out++ = e5m2.Of(code) * scale;
 }
 
 float Bf16(float x) { return reference::DecodeBf16(reference::RoundToBf16(x)); }
@@ -122,22 +124,17 @@ bool Fp8BlockScheme::ExpectedErrorRows(std::span<const std::span<const std::byte
                                        float* out) const {
   TESSERA_CHECK(parts.size() == 2);
   CheckParts(rows, cols, range, parts[0].size(), parts[1].size());
-  static const auto e4m3 = ErrorsByCode({4, 3, RoundingErrors::TopExponent::kNumbers});
-  static const auto e5m2 = ErrorsByCode({5, 2});
-  const std::array<float, 256>& errors = args_.code == Dtype::kF8E4M3 ? e4m3 : e5m2;
   std::vector<float> scales(ScaleCols(cols));
   const uint64_t scale_bytes = scales.size() * (BitsOf(args_.scale) / 8);
   const uint64_t first_block = range.begin / args_.block_rows;
-  const std::byte* code = parts[0].data();
+  const auto* code = reinterpret_cast<const uint8_t*>(parts[0].data());
   for (uint64_t row = range.begin; row < range.end; ++row) {
     ReadScales(parts[1].data() + (row / args_.block_rows - first_block) * scale_bytes, scales);
-    uint64_t col = 0;
-    for (const float scale : scales) {
-      const float magnitude = std::abs(scale);
-      for (const uint64_t end = std::min<uint64_t>(cols, col + args_.block_cols); col < end;
-           ++col) {
-        *out++ = errors[std::to_integer<uint8_t>(*code++)] * magnitude;
-      }
+    for (uint64_t block = 0; block < scales.size(); ++block) {
+      const uint64_t width = std::min<uint64_t>(args_.block_cols, cols - block * args_.block_cols);
+      ExpectErrors(args_.code, {code, width}, std::abs(scales[block]), out);
+      code += width;
+      out += width;
     }
   }
   return true;

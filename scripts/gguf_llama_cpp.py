@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""llama.cpp's own verdict on the files of `tessera gguf`; scripts/gguf_llama_cpp.log is what it said last.
+"""llama.cpp's own verdict on the files of `tessera gguf`: the stage llama.cpp of scripts/test.sh.
 
     scripts/gguf_llama_cpp.py [--tessera PROGRAM] LLAMA_CPP [CHECK]...
 
-LLAMA_CPP is a checkout, built here if it is not yet (six to ten minutes of two cores). Needs cmake, a C++20
+LLAMA_CPP is a checkout, built here if it is not yet (five minutes of two cores). Needs cmake, a C++20
 compiler and the packages of tests/interop/requirements.txt:
 
     build/venv/bin/python scripts/gguf_llama_cpp.py ~/llama.cpp
@@ -20,6 +20,7 @@ On tiny checkpoints of every family:
 """
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -70,8 +71,9 @@ class Judge:
         if not (build / "bin/llama-quantize").exists():
             self.run("cmake", "-S", self.llama, "-B", build, "-DCMAKE_BUILD_TYPE=Release",
                      "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_BUILD_UI=OFF",
-                     "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_BUILD_APP=OFF")
-            self.run("cmake", "--build", build, "-j", "--target", "llama-quantize", "llama-gguf-split")
+                     "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_BUILD_APP=OFF", "-DLLAMA_BUILD_TESTS=OFF",
+                     "-DLLAMA_BUILD_EXAMPLES=OFF")
+            self.run("cmake", "--build", build, "-j", os.cpu_count(), "--target", "llama-quantize", "llama-gguf-split")
         self.run("c++", "-std=c++20", "-O2", f"-I{self.llama}/include", f"-I{self.llama}/ggml/include",
                  REPOSITORY / "scripts/llama_logits.cc", f"-L{build}/bin", "-lllama", "-lggml", "-lggml-base",
                  f"-Wl,-rpath,{build}/bin", "-o", self.folder / "llama_logits")

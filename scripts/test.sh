@@ -1,9 +1,9 @@
 #!/bin/bash
 # Everything that proves the project: builds the release preset, runs the unit, golden, layering,
 # command-line and install tests, then the tests against upstream tools.
-#   --quick       leaves out what is slow (ctest label and pytest mark `slow`)
+#   --quick       leaves out what is slow (ctest label and pytest mark `slow`, building llama.cpp)
 #   --no-interop  leaves out what needs packages from PyPI
-#   --thorough    adds the sanitizer presets
+#   --thorough    adds the sanitizer presets, and every point of the fault sweeps
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -20,6 +20,8 @@ for argument in "$@"; do
       ;;
   esac
 done
+
+[ -z "$thorough" ] || export TESSERA_THOROUGH=1
 
 jobs=$(nproc)
 timings=
@@ -73,6 +75,9 @@ fetch_upstream() {
   rm -rf $packages &&
     build/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
       --no-build-isolation -d $packages -r tests/interop/sources.txt &&
+    mkdir $packages/llama.cpp &&
+    tar -xzf $packages/llama_cpp_python-*.tar.gz -C $packages/llama.cpp --strip-components=3 \
+      --wildcards '*/vendor/llama.cpp' &&
     printf '%s' "$wanted" >$packages/stamp
 }
 
@@ -86,6 +91,11 @@ run_interop() {
   make_venv build/venv tests/interop/requirements.txt || return
   fetch_upstream  # its tests tell if that failed
   run_pytest build/venv tests/interop
+}
+
+# llama.cpp, built from the source that its Python package carries.
+run_llama_cpp() {
+  build/venv/bin/python scripts/gguf_llama_cpp.py build/upstream/llama.cpp
 }
 
 run_transformers4() {
@@ -104,10 +114,11 @@ fi
 if [ -n "$interop" ]; then
   stage interop run_interop
   stage transformers4 run_transformers4
+  [ -n "$quick" ] || stage llama.cpp run_llama_cpp
 fi
 
 printf '\ntimings:%s\n' "$timings"
-[ -z "$quick" ] || echo "left out by --quick: tests labelled slow"
+[ -z "$quick" ] || echo "left out by --quick: tests labelled slow, llama.cpp"
 [ -n "$interop" ] || echo "left out by --no-interop: tests/interop (torch, safetensors, transformers)"
 if [ -z "$thorough" ]; then
   echo "left out without --thorough: the asan-ubsan and tsan builds"

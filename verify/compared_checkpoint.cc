@@ -21,7 +21,8 @@ Result<ComparedCheckpoint> ComparedCheckpoint::Open(const std::filesystem::path&
   for (const StoredWeight& weight : storage.weights()) {
     tensors.push_back({weight.name, &weight});
   }
-  return ComparedCheckpoint{.checkpoint = std::move(checkpoint),
+  return ComparedCheckpoint{.path = path,
+                            .checkpoint = std::move(checkpoint),
                             .storage = std::move(storage),
                             .spec = std::move(spec),
                             .tensors = std::move(tensors)};

@@ -20,6 +20,7 @@ struct LogicalTensor {
 };
 
 struct ComparedCheckpoint {
+  std::filesystem::path path;  // as given: of a file not just its folder
   Checkpoint checkpoint;
   StorageMap storage;
   ModelSpec spec;

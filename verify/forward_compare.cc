@@ -50,20 +50,35 @@ Result<void> CheckSameArchitecture(const ForwardPass& a, const ForwardPass& b) {
   return {};
 }
 
-bool IsAllBf16(const StorageMap& storage) {
+// Beside BF16 there may be F32, as routers' biases are; of F32 alone nothing was rounded.
+bool IsPlainBf16(const StorageMap& storage) {
   const auto is = [](const StoredWeight& weight, Dtype dtype) {
     return !weight.is_quantized() && weight.parts[0]->info.dtype() == dtype;
   };
-  return std::ranges::all_of(storage.weights(), [&](const StoredWeight& weight) {
-    return is(weight, Dtype::kBF16) || is(weight, Dtype::kF32);
-  });
+  const auto is_bf16 = [&](const StoredWeight& weight) { return is(weight, Dtype::kBF16); };
+  return std::ranges::any_of(storage.weights(), is_bf16) &&
+         std::ranges::all_of(storage.weights(), [&](const StoredWeight& weight) {
+           return is_bf16(weight) || is(weight, Dtype::kF32);
+         });
 }
 
-ComparedSide SideOf(const ForwardPass& pass) {
+ComparedSide SideOf(const std::filesystem::path& path, const ForwardPass& pass) {
   const Source& source = pass.source();
-  return {.path = PathOf(*source.checkpoint),
+  return {.path = path.string(),
           .tensors = source.storage->weights().size(),
           .bytes = source.checkpoint->payload_bytes()};
+}
+
+TokenTexts TextsOfWorst(const LogitComparison& logits, const ForwardPass& a, const ForwardPass& b) {
+  std::vector<uint32_t> ids;
+  for (const WorstToken& worst : logits.worst) {
+    ids.push_back(worst.token);
+    if (worst.next) ids.push_back(*worst.next);
+    for (const TokenProbability& entry : worst.top_a) ids.push_back(entry.token);
+    for (const TokenProbability& entry : worst.top_b) ids.push_back(entry.token);
+  }
+  const TokenTexts texts = TextsOf(a.source().checkpoint->dir(), ids);
+  return texts.empty() ? TextsOf(b.source().checkpoint->dir(), ids) : texts;
 }
 
 // The share of drafts that the main model would have made itself.
@@ -83,7 +98,7 @@ Result<std::unique_ptr<ForwardComparer>> ForwardComparer::Open(const std::filesy
   ForwardOptions run_b = options.run;
   TESSERA_ASSIGN(std::unique_ptr<ForwardPass> pass_b, ForwardPass::Open(b, run_b, counters));
   if (!settled.weights) {
-    const bool rounded = IsAllBf16(*pass_b->source().storage);
+    const bool rounded = IsPlainBf16(*pass_b->source().storage);
     settled.weights = rounded ? WeightValues::kBf16 : WeightValues::kStored;
   }
   ForwardOptions run_a = options.run;
@@ -92,8 +107,11 @@ Result<std::unique_ptr<ForwardComparer>> ForwardComparer::Open(const std::filesy
   TESSERA_TRY(CheckSameArchitecture(*pass_a, *pass_b));
   TESSERA_TRY(
       CheckSameTokenizer(pass_a->source().checkpoint->dir(), pass_b->source().checkpoint->dir()));
-  return std::unique_ptr<ForwardComparer>(
+  std::unique_ptr<ForwardComparer> comparer(
       new ForwardComparer(std::move(pass_a), std::move(pass_b), settled));
+  comparer->path_a_ = a;
+  comparer->path_b_ = b;
+  return comparer;
 }
 
 // One pass works while the other rests; what is left over holds the layers that both read ahead.
@@ -161,8 +179,8 @@ Result<DraftComparison> ForwardComparer::CompareDrafts(std::span<const uint32_t>
 Result<ForwardComparison> ForwardComparer::Run(std::span<const uint32_t> tokens) {
   TESSERA_TRY(ShareMemory(tokens.size()));
   ForwardComparison result;
-  result.a = SideOf(*a_);
-  result.b = SideOf(*b_);
+  result.a = SideOf(path_a_, *a_);
+  result.b = SideOf(path_b_, *b_);
   result.tokens = tokens.size();
   result.arithmetic = options_.run.arithmetic;
   result.weights = *options_.weights;
@@ -179,6 +197,7 @@ Result<ForwardComparison> ForwardComparer::Run(std::span<const uint32_t> tokens)
   if (a_->has_mtp() && b_->has_mtp() && tokens.size() > 1) {
     TESSERA_ASSIGN(result.drafts, CompareDrafts(tokens, result.logits));
   }
+  if (!result.logits.identical) result.texts = TextsOfWorst(result.logits, *a_, *b_);
   JudgeForward(options_.gates, result);
   return result;
 }

@@ -15,12 +15,13 @@
 #include "verify/matrix_product.h"
 #include "verify/quality_gates.h"
 #include "verify/tensor_compare.h"
+#include "verify/token_texts.h"
 
 namespace tessera {
 
 struct ForwardCompareOptions {
   ForwardOptions run;  // of both; memory is for both together
-  // Of A. By default rounded to BF16 if B is all BF16 and F32: a faithful cast then is equal.
+  // Of A. By default rounded to BF16 if B is BF16 beside some F32: a faithful cast then is equal.
   std::optional<WeightValues> weights;
   QualityGates gates{};
 };
@@ -43,6 +44,7 @@ struct ForwardComparison {
   std::optional<DraftComparison> drafts;  // if both have a module
   std::vector<GateResult> gates;
   std::string verdict;  // one sentence
+  TokenTexts texts;     // of the tokens in logits.worst, by A's tokenizer or else B's
 
   bool passes() const;
   const LayerComparison& FurthestLayer() const;
@@ -77,6 +79,7 @@ class ForwardComparer {
   Result<DraftComparison> CompareDrafts(std::span<const uint32_t> tokens,
                                         const LogitComparison& main);
 
+  std::filesystem::path path_a_, path_b_;
   std::unique_ptr<ForwardPass> a_, b_;
   ForwardCompareOptions options_;
   Threads threads_;

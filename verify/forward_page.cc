@@ -216,11 +216,11 @@ PageSection StatisticsSection(const ForwardComparison& comparison) {
               RenderTable({"Figure", "Value", "± standard error"}, rows)};
 }
 
-std::string TopText(const std::vector<TokenProbability>& top) {
+std::string TopText(const std::vector<TokenProbability>& top, const TokenTexts& texts) {
   constexpr size_t kShown = 3;
   std::string text;
   for (const TokenProbability& entry : std::span(top).first(std::min(kShown, top.size()))) {
-    text += (text.empty() ? "" : ", ") + std::to_string(entry.token) + " (" +
+    text += (text.empty() ? "" : ", ") + TokenLabel(texts, entry.token) + " (" +
             NumberText(100 * entry.probability, "%.1f") + " %)";
   }
   return text;
@@ -230,17 +230,18 @@ HtmlCell ProbabilityCell(const std::optional<double>& p) {
   return p ? NumberCell(100 * *p, "%.3f") : HtmlCell{.text = "", .number = true};
 }
 
-PageSection TokenSection(const LogitComparison& logits) {
+PageSection TokenSection(const ForwardComparison& comparison) {
+  const TokenTexts& texts = comparison.texts;
   std::vector<std::vector<HtmlCell>> rows;
-  for (const WorstToken& token : logits.worst) {
+  for (const WorstToken& token : comparison.logits.worst) {
     rows.push_back({CountCell(token.position),
-                    CountCell(token.token),
+                    {.text = TokenLabel(texts, token.token)},
                     NumberCell(token.kl, "%.4g"),
-                    token.next ? CountCell(*token.next) : HtmlCell{.text = "", .number = true},
+                    {.text = token.next ? TokenLabel(texts, *token.next) : ""},
                     ProbabilityCell(token.p_a),
                     ProbabilityCell(token.p_b),
-                    {.text = TopText(token.top_a)},
-                    {.text = TopText(token.top_b)}});
+                    {.text = TopText(token.top_a, texts)},
+                    {.text = TopText(token.top_b, texts)}});
   }
   return {"tokens", "Worst tokens",
           Paragraph("Where the two predict least alike: the position and its token, the text's "
@@ -268,8 +269,8 @@ std::vector<PageNumber> ForwardNumbers(const ForwardComparison& comparison) {
 }
 
 std::vector<PageSection> ForwardSections(const ForwardComparison& comparison) {
-  std::vector<PageSection> sections = {DivergenceSection(comparison),
-                                       TokenSection(comparison.logits), DepthSection(comparison)};
+  std::vector<PageSection> sections = {DivergenceSection(comparison), TokenSection(comparison),
+                                       DepthSection(comparison)};
   if (comparison.routing.tokens != 0) {
     sections.push_back(RoutingSection(comparison));
     sections.push_back(LoadSection(comparison));

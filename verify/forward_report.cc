@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <functional>
 
 namespace tessera {
 namespace {
@@ -31,7 +31,7 @@ Result<void> Draft(ForwardPass& pass, std::span<const uint32_t> tokens, ForwardR
   double nll = 0;
   TESSERA_TRY(ForEachLogits(pass, drafts, {}, [&](uint64_t i, std::span<const float> logits) {
     accepted += ArgMax(logits) == report.top1[i + 1] ? 1 : 0;
-    if (i + 2 < tokens.size()) nll += NegativeLogLikelihood(logits, tokens[i + 2]);
+    if (i + 2 < tokens.size()) nll += LogSumExp(logits) - double{logits[tokens[i + 2]]};
   }));
   report.mtp_acceptance = static_cast<double>(accepted) / static_cast<double>(drafts);
   if (drafts > 1) report.mtp_nll = nll / static_cast<double>(drafts - 1);
@@ -47,25 +47,18 @@ double LogSumExp(std::span<const float> logits) {
   return max + std::log(sum);
 }
 
-std::vector<TokenProbability> LikeliestTokens(std::span<const float> logits, size_t count) {
-  std::vector<uint32_t> order(logits.size());
-  std::iota(order.begin(), order.end(), 0u);
-  count = std::min(count, order.size());
-  std::ranges::partial_sort(order, order.begin() + static_cast<ptrdiff_t>(count),
-                            [&](uint32_t a, uint32_t b) {
-                              return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-                            });
-  const double total = LogSumExp(logits);
+std::vector<TokenProbability> LikeliestTokens(std::span<const float> logits, double log_sum,
+                                              size_t count) {
   std::vector<TokenProbability> top;
-  for (size_t i = 0; i < count; ++i) {
-    const double logit = double{logits[order[i]]};
-    top.push_back({order[i], logit, std::exp(logit - total)});
+  for (uint32_t token = 0; token < logits.size(); ++token) {
+    const double logit = double{logits[token]};
+    if (top.size() == count && logit <= top.back().logit) continue;
+    if (top.size() == count) top.pop_back();
+    const auto place =
+        std::ranges::upper_bound(top, logit, std::greater(), &TokenProbability::logit);
+    top.insert(place, {token, logit, std::exp(logit - log_sum)});
   }
   return top;
-}
-
-double NegativeLogLikelihood(std::span<const float> logits, uint32_t token) {
-  return LogSumExp(logits) - double{logits[token]};
 }
 
 uint32_t ArgMax(std::span<const float> logits) {
@@ -82,12 +75,10 @@ Result<ForwardReport> RunForward(ForwardPass& pass, std::span<const uint32_t> to
   ForwardReport report;
   double nll = 0;
   TESSERA_TRY(ForEachLogits(pass, tokens.size(), sink, [&](uint64_t i, auto logits) {
-    report.top1.push_back(ArgMax(logits));
-    if (i + 1 < tokens.size()) {
-      nll += NegativeLogLikelihood(logits, tokens[i + 1]);
-    } else {
-      report.top_k = LikeliestTokens(logits, kReportedTopK);
-    }
+    const double log_sum = LogSumExp(logits);
+    report.top_k.push_back(LikeliestTokens(logits, log_sum, kReportedTopK));
+    report.top1.push_back(report.top_k.back()[0].token);
+    if (i + 1 < tokens.size()) nll += log_sum - double{logits[tokens[i + 1]]};
   }));
   if (tokens.size() > 1) report.nll = nll / static_cast<double>(tokens.size() - 1);
   if (pass.has_mtp() && tokens.size() > 1) TESSERA_TRY(Draft(pass, tokens, report));

@@ -17,9 +17,9 @@ struct TokenProbability {
 };
 
 struct ForwardReport {
-  std::optional<double> nll;            // mean, in nats a token; none for a single token
-  std::vector<uint32_t> top1;           // the likeliest next token at each position
-  std::vector<TokenProbability> top_k;  // at the last position, likeliest first
+  std::optional<double> nll;   // mean, in nats a token; none for a single token
+  std::vector<uint32_t> top1;  // the likeliest next token at each position
+  std::vector<std::vector<TokenProbability>> top_k;  // at each position, likeliest first
   // Of the MTP module's drafts of the token after next: the share whose greedy choice is the main
   // model's own, and how surprised they are by the text. None without a module or enough tokens.
   std::optional<double> mtp_acceptance, mtp_nll;
@@ -34,12 +34,11 @@ using LogitsSink = std::function<Result<void>(uint64_t first, std::span<const fl
 Result<ForwardReport> RunForward(ForwardPass& pass, std::span<const uint32_t> tokens,
                                  const LogitsSink& sink);
 
-// -log of the probability that softmax(logits) gives `token`.
-double NegativeLogLikelihood(std::span<const float> logits, uint32_t token);
 // Of equal values the first.
 uint32_t ArgMax(std::span<const float> logits);
 double LogSumExp(std::span<const float> logits);
-// Likeliest first, of equals the smaller id.
-std::vector<TokenProbability> LikeliestTokens(std::span<const float> logits, size_t count);
+// Likeliest first, of equals the smaller id. `log_sum` is LogSumExp(logits).
+std::vector<TokenProbability> LikeliestTokens(std::span<const float> logits, double log_sum,
+                                              size_t count);
 
 }  // namespace tessera

@@ -88,8 +88,8 @@ void LogitComparer::KeepWorst(uint64_t first, ConstMatrix a, ConstMatrix b) {
     token.position = first + i;
     token.token = text_[first + i];
     token.kl = position.kl;
-    token.top_a = LikeliestTokens(a.Row(i), kWorstTokenTops);
-    token.top_b = LikeliestTokens(b.Row(i), kWorstTokenTops);
+    token.top_a = LikeliestTokens(a.Row(i), LogSumExp(a.Row(i)), kWorstTokenTops);
+    token.top_b = LikeliestTokens(b.Row(i), LogSumExp(b.Row(i)), kWorstTokenTops);
     if (first + i + 1 < text_.size()) {
       token.next = text_[first + i + 1];
       token.p_a = std::exp(position.ln_a);

@@ -11,6 +11,7 @@ namespace tessera {
 
 class LogitsFile {
  public:
+  // kForeignFile where `path` is anything but a file of logits: a slip must not replace a shard.
   static Result<LogitsFile> Create(const std::filesystem::path& path, uint64_t tokens,
                                    uint64_t vocab_size);
 

@@ -212,6 +212,13 @@ Result<ManifestReport> CheckManifest(const fs::path& out, const ManifestCheckOpt
   const std::string file =
       split ? split->prefix + std::string(kGgufEnding) : out.filename().string();
   const fs::path path = is_file ? out.parent_path() / ManifestNameOf(file) : out / kManifestName;
+  std::error_code error;
+  if (fs::exists(out, error) && !fs::exists(path, error)) {
+    return Fail(Error(ErrorCode::kNotFound, "there is no manifest to compare it with")
+                    .In(out.string())
+                    .Expected(path.string() + ", as tessera writes it beside what it makes")
+                    .Next("tessera verify A B compares any two checkpoints with each other"));
+  }
   TESSERA_ASSIGN(const Manifest manifest, ReadManifest(path));
   return ManifestCheck(path.parent_path(), !is_file, manifest, options, counters).Run();
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "formats/gguf.h"
+#include "formats/page_cache.h"
 #include "formats/shard_name.h"
 
 namespace tessera {
@@ -51,7 +52,7 @@ const TensorExtent* OutputFile::Find(std::string_view name) const {
 Result<void> OutputFile::ReadBytes(const TensorExtent& tensor, uint64_t begin,
                                    std::span<std::byte> out) const {
   if (checkpoint_) return checkpoint_->ReadBytes(tensor, begin, out);
-  return gguf_->ReadAt(tensor.offset + begin, out);
+  return ReadPastCache(*gguf_, tensor.offset + begin, out);
 }
 
 }  // namespace tessera

@@ -37,7 +37,7 @@ padding:16px 20px}
 letter-spacing:-.01em}
 .numbers div{display:flex;flex-direction:column-reverse;justify-content:flex-end}
 .numbers dt{color:var(--soft);font-size:14px}
-nav{margin:18px 0 0;font-size:14px}nav a{margin-right:18px}
+nav{margin:18px 0 0;font-size:14px}nav a{margin-right:18px;display:inline-block}
 a{color:inherit;text-decoration-color:var(--soft);text-underline-offset:3px}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;
 padding:20px 24px;margin:20px 0;scroll-margin-top:12px}

@@ -124,7 +124,7 @@ class TensorCompare {
 
   ComparisonReport Report() {
     const auto side = [](const ComparedCheckpoint& checkpoint) {
-      return ComparedSide{.path = PathOf(checkpoint.checkpoint),
+      return ComparedSide{.path = checkpoint.path.string(),
                           .tensors = checkpoint.tensors.size(),
                           .bytes = checkpoint.checkpoint.payload_bytes()};
     };

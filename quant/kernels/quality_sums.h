@@ -1,29 +1,26 @@
-// The sums that quality is measured by, over a group of values, in F32.
+// The sums that quality is measured by, over a group of values.
 #pragma once
 
 #include <cstddef>
 
 namespace tessera::kernels {
 
-// Element i goes to lane i % kQualityLanes whatever the CPU, so that sums are the same on each.
-inline constexpr size_t kQualityLanes = 16;
-
-struct QualityLanes {
-  float signal[kQualityLanes];  // want^2
-  float noise[kQualityLanes];   // (got - want)^2
-  float stored[kQualityLanes];  // got^2
-  float dot[kQualityLanes];
-  float bias[kQualityLanes];     // got - want
-  float largest[kQualityLanes];  // |got - want|; of NaN: anything
-  float differing[kQualityLanes];
+// Made in F32 in sixteen lanes, element i in lane i % 16 whatever the CPU, which are added up in
+// F64 by pairs: the same on each.
+struct QualitySums {
+  double signal;  // want^2
+  double noise;   // (got - want)^2
+  double stored;  // got^2
+  double dot;
+  double bias;  // got - want
+  // Without errors to expect 0.
+  double expected;          // error^2
+  double expected_squares;  // error^4
+  double expected_stored;   // error^2 * got^2
+  double max_error;         // |got - want|; of NaN: anything
+  size_t differing;
 };
-void SumQuality(const float* want, const float* got, size_t n, QualityLanes& out);
-
-struct ExpectedLanes {
-  float sum[kQualityLanes];      // error^2
-  float squares[kQualityLanes];  // error^4
-  float stored[kQualityLanes];   // error^2 * got^2
-};
-void SumExpected(const float* error, const float* got, size_t n, ExpectedLanes& out);
+// `error` may be nullptr.
+QualitySums SumQuality(const float* want, const float* got, const float* error, size_t n);
 
 }  // namespace tessera::kernels

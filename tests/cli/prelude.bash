@@ -32,6 +32,18 @@ last_error() {
   json "$1" error.json
 }
 
+# fails RULE COMMAND...: the command, given --json, ends with the error of that rule and prints nothing.
+fails() {
+  local rule=$1 status=0
+  shift
+  "$@" --json >out 2>err || status=$?
+  if [ $status = 0 ] || [ -s out ]; then
+    echo "expected $rule, got exit $status from: $*" >&2
+    return 1
+  fi
+  last_error "(j['error']['rule'], j['error']['code']) == ('$rule', $status)"
+}
+
 # contains TEXT [FILE]: fails the case when FILE (default ./err) lacks the text.
 contains() {
   if ! grep -qF -- "$1" "${2-err}"; then

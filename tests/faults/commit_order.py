@@ -55,7 +55,7 @@ class Quick(rig.FaultTest):
     def test_a_run_that_goes_on_keeps_the_order(self):
         for number in (2, 4, 7):
             self.drop_output()
-            self.assertEqual(self.cast_with(f"rename:signal=KILL:when={number}").status, 137)
+            self.assertEqual(self.cast_with(f"renameat2:signal=KILL:when={number}").status, 137)
             self.assertEqual(self.cast_with(None).status, 0)
             self.assertEqual(self.assert_order(self.calls())[-2:], [rig.INDEX, rig.MANIFEST])
 

@@ -38,12 +38,12 @@ class GgufCrashPoints(rig.CrashTest):
 class Quick(GgufCrashPoints):
     def test_a_kill_at_some_calls_of_each_kind(self):
         for call, threads, numbers in [("pwrite64", "all", [2, 20]), ("fdatasync", "all", [2]),
-                                       ("rename", "all", [2, 3]), ("rename", "main", [1, 2]),
-                                       ("unlink", "main", [2])]:
+                                       ("renameat2", "all", [2, 3]), ("rename", "main", [1]),
+                                       ("renameat2", "main", [1]), ("unlink", "main", [2])]:
             self.assertEqual(self.sweep(call, threads, numbers), len(numbers), call)
 
     def test_a_published_file_that_vanished_is_made_again_and_the_first_waits_for_it(self):
-        done = self.cast_with("rename:signal=KILL:when=2", threads="main")
+        done = self.cast_with("renameat2:signal=KILL:when=1", threads="main")
         self.assertEqual(done.status, rig.KILLED, done.err)
         names = sorted(rig.files_of(self.out))
         self.assertEqual(names[0], self.first)
@@ -55,13 +55,13 @@ class Quick(GgufCrashPoints):
 
     def test_a_run_killed_again_and_again_gets_there(self):
         for attempt in itertools.count(1):
-            done = self.cast_with(f"rename:signal=KILL:when={attempt}",
+            done = self.cast_with(f"renameat2:signal=KILL:when={attempt}",
                                   *rig.OTHER_WAYS[attempt % len(rig.OTHER_WAYS)])
             self.assert_consistent()
             if done.status == 0:
                 break
             self.assertEqual(done.status, rig.KILLED, done.err)
-        self.assertGreater(attempt, 3)
+        self.assertGreater(attempt, 2)
         self.assert_finished()
 
 
@@ -70,8 +70,8 @@ class Sweep(GgufCrashPoints):
         shards = len(self.shards())
         self.sweep_all([
             ("fdatasync", "all", shards + 1), ("fsync", "all", 2 * shards), ("fsync", "main", 4),
-            ("rename", "all", shards), ("rename", "main", 2), ("mkdir", "main", 1),
-            ("unlink", "main", 3), ("rmdir", "main", 1), ("flock", "main", 1),
+            ("renameat2", "all", shards), ("renameat2", "main", 1), ("rename", "main", 1),
+            ("mkdir", "main", 1), ("unlink", "main", 3), ("rmdir", "main", 1), ("flock", "main", 1),
             ("ftruncate", "all", self.by_one_writer(shards)), ("openat", "main", 20),
             ("pwrite64", "main", 4), ("pwrite64", "all", 40)])
 

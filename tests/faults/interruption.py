@@ -35,6 +35,12 @@ class Quick(Interruption):
     def test_a_signal_is_an_exit_code_and_the_work_goes_on(self):
         done = self.cast_with("fdatasync:signal=INT:when=2")
         self.assert_fails(done, 130, "same command")
+        self.assertEqual(self.error(done)["rule"], "interrupted")
+        self.assert_rerun_finishes()
+        self.drop_output()
+        done = self.cast_with("fdatasync:signal=TERM:when=2")
+        self.assert_fails(done, 143, "same command")
+        self.assertEqual(self.error(done)["rule"], "terminated")
         self.assert_rerun_finishes()
         self.assertTrue(self.stop("INT", 130, 1))
         self.assertTrue(self.stop("TERM", 143, 20))
@@ -60,6 +66,14 @@ class Quick(Interruption):
             self.assert_consistent()
             self.assertGreater(self.assert_rerun_finishes()["resumed_steps"], 0)
 
+    def test_a_second_signal_ends_a_run_at_once(self):
+        # One thread alone meets the first two of these calls.
+        done = self.cast_with("fdatasync:signal=INT:when=1+")
+        self.assertEqual(done.status, 130, done.err)
+        self.assertEqual(self.trace.read_text().count("--- SIGINT "), 2)
+        self.assert_consistent()
+        self.assert_rerun_finishes()
+
     def test_a_signal_to_verify_and_synth_ends_them(self):
         for arguments in (["verify", self.clean], ["synth", self.out, "--preset", "tiny"]):
             done = rig.run("strace", "-f", "-o", "/dev/null", "-e", "trace=pread64,pwrite64",
@@ -72,7 +86,7 @@ class Sweep(Interruption):
         for name, status, call, threads, step in [
                 ("INT", 130, "pwrite64", "all", 7), ("TERM", 143, "pread64", "main", 3),
                 ("INT", 130, "pread64", "all", 25), ("TERM", 143, "fsync", "main", 1),
-                ("INT", 130, "rename", "main", 1), ("TERM", 143, "unlink", "main", 1)]:
+                ("INT", 130, "renameat2", "main", 1), ("TERM", 143, "unlink", "main", 1)]:
             stops = 0
             for number in itertools.count(1, step):
                 try:

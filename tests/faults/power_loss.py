@@ -106,7 +106,7 @@ class Quick(PowerLoss):
 class Sweep(PowerLoss):
     def test_power_lost_at_any_time(self):
         for names in (False, True):
-            for call, step, least in [("pwrite64", 7, 8), ("fdatasync", 1, 4), ("rename", 1, 8)]:
+            for call, step, least in [("pwrite64", 7, 8), ("fdatasync", 1, 4), ("renameat2", 1, 7)]:
                 losses, lost = self.sweep(call, itertools.count(1, step), names)
                 print(f"{losses} losses at {call}, {lost} bytes lost", flush=True)
                 self.assertGreaterEqual(losses, least)

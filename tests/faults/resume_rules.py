@@ -19,7 +19,7 @@ def touch(path, seconds=3):
 class Quick(rig.FaultTest):
     def interrupt(self):
         """Leaves an OUT with some shards done."""
-        done = self.cast_with("rename:signal=KILL:when=4")
+        done = self.cast_with("renameat2:signal=KILL:when=4")
         self.assertEqual(done.status, 137, done.err)
         self.assertTrue(list(self.out.glob("*.safetensors")))
 
@@ -139,10 +139,80 @@ class Quick(rig.FaultTest):
                     file.write(b"changed")
                 touch(shard)
             out, err = strace.communicate(timeout=60)
-            self.assert_fails(rig.Done(strace.returncode, out, err), 3, shard.name)
+            done = rig.Done(strace.returncode, out, err)
+            self.assert_fails(done, 3, shard.name)
+            if way == "written":
+                self.assertEqual(self.error(done)["rule"], "input-changed")
             self.assertFalse((self.out / rig.INDEX).exists())
             self.drop_output()
             subprocess.run(["rm", "-r", source], check=True)
+
+    def start_slowly(self):
+        """A run that takes seconds, once it has begun to write."""
+        process = subprocess.Popen(
+            ["strace", "-f", "-o", "/dev/null", "-e", "trace=pread64", "-e",
+             "inject=pread64:delay_enter=8000", *map(str, self.command())],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while not list(self.out.glob(".partial/*.part")):
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        return process
+
+    def assert_foreign(self, done, path):
+        self.assert_fails(done, 5, path)
+        self.assertEqual(self.error(done)["rule"], "foreign-file")
+
+    def test_a_file_that_appears_during_a_run_is_not_replaced(self):
+        for name in (sorted(self.clean.glob("*.safetensors"))[-1].name, "tokenizer.json", "config.json",
+                     rig.MANIFEST):
+            self.drop_output()
+            process = self.start_slowly()
+            path = self.out / name
+            path.write_text("theirs")
+            out, err = process.communicate(timeout=120)
+            self.assert_foreign(rig.Done(process.returncode, out, err), path)
+            self.assertEqual(path.read_text(), "theirs")
+            path.unlink()
+            self.assert_rerun_finishes()
+
+    def test_a_file_beside_the_one_that_is_to_have_its_name_is_not_replaced(self):
+        self.interrupt()
+        name = sorted(self.out.glob(".partial/*.part"))[-1].name.removesuffix(".part")
+        path = self.out / name
+        for theirs in ("theirs", "x" * (self.clean / name).stat().st_size):
+            path.write_text(theirs)
+            self.assert_foreign(self.cast(), path)
+            self.assertEqual(path.read_text(), theirs)
+        path.unlink()
+        self.assert_rerun_finishes()
+
+    def test_a_published_file_that_was_edited_is_found_by_verify(self):
+        self.interrupt()
+        shard = sorted(self.out.glob("*.safetensors"))[0]
+        with shard.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)[0]
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last ^ 1]))
+        self.assertEqual(self.cast().status, 0)
+        done = rig.run(rig.tessera, "verify", self.out)
+        self.assertEqual(done.status, 1)
+        self.assertIn(shard.name, done.out)
+
+    def test_what_else_a_staged_file_is_called_is_not_written_to(self):
+        self.interrupt()
+        staged = sorted(self.out.glob(".partial/*.part"))[-1]
+        other = self.folder / "other"
+        os.link(staged, other)
+        before = other.read_bytes()
+        self.assert_foreign(self.cast(), staged)
+        staged.unlink()
+        staged.symlink_to(other)
+        self.assert_fails(self.cast(), 4, staged)
+        self.assertEqual(other.read_bytes(), before)
+        staged.unlink()
+        other.unlink()
+        self.assert_rerun_finishes()
 
     def test_of_runs_at_once_one_wins(self):
         runs = [subprocess.Popen([str(word) for word in self.command()], stdout=subprocess.PIPE,
@@ -162,20 +232,15 @@ class Quick(rig.FaultTest):
         self.assert_finished()
 
     def test_a_second_run_leaves_the_first_alone(self):
-        first = subprocess.Popen(
-            ["strace", "-f", "-o", "/dev/null", "-e", "trace=pread64",
-             "-e", "inject=pread64:delay_enter=8000", *map(str, self.command())],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not list(self.out.glob(".partial/*.part")):
-            self.assertIsNone(first.poll())
-            time.sleep(0.01)
+        first = self.start_slowly()
         for more in ([], ["--force"], ["--mtp", "drop"], ["--mtp", "drop", "--force"]):
             begin = time.monotonic()
             done = self.cast(*more)
             self.assertLess(time.monotonic() - begin, 1)
             self.assert_fails(done, 5)
         self.assertIsNone(first.poll(), "the first run was to last longer than the others' tries")
-        self.assertEqual(first.wait(timeout=60), 0)
+        first.communicate(timeout=60)
+        self.assertEqual(first.returncode, 0)
         self.assert_finished()
 
     def test_the_lock_of_a_dead_run_does_not_hold(self):

@@ -30,14 +30,15 @@ class SplitCrashPoints(rig.CrashTest):
 class Quick(SplitCrashPoints):
     def test_a_kill_at_some_calls_of_each_kind(self):
         for call, threads, numbers in [("pwrite64", "all", [20]), ("fdatasync", "all", [2]),
-                                       ("rename", "all", [5]), ("rename", "main", [3, 9, 14]),
+                                       ("renameat2", "all", [5]), ("rename", "main", [2]),
+                                       ("renameat2", "main", [1, 7, 12]),
                                        ("unlink", "main", [4, 12]), ("flock", "main", [2])]:
             self.assertEqual(self.sweep(call, threads, numbers), len(numbers), call)
 
     def test_a_folder_that_vanishes_between_two_kills_is_made_again(self):
         for gone in ("main", "mtp"):
             self.drop_output()
-            done = self.cast_with("rename:signal=KILL:when=5")
+            done = self.cast_with("renameat2:signal=KILL:when=5")
             self.assertEqual(done.status, rig.KILLED, done.err)
             shutil.rmtree(self.out / gone)
             # The second run stages the lost folder anew and gets less far.
@@ -46,7 +47,7 @@ class Quick(SplitCrashPoints):
             self.assert_rerun_finishes()
 
     def test_runs_that_journal_elsewhere_do_not_share_the_module(self):
-        done = self.cast_with("rename:signal=KILL:when=5")
+        done = self.cast_with("renameat2:signal=KILL:when=5")
         self.assertEqual(done.status, rig.KILLED, done.err)
         other = self.folder / "other"
         done = rig.run(rig.tessera, "split-mtp", self.source, "--main", other, "--mtp",
@@ -60,7 +61,8 @@ class Sweep(SplitCrashPoints):
         shards = len(self.shards())
         self.sweep_all([
             ("fdatasync", "all", shards + 1), ("fsync", "all", 2 * shards), ("fsync", "main", 25),
-            ("rename", "all", shards), ("rename", "main", 12), ("mkdir", "main", 3),
+            ("renameat2", "all", shards), ("renameat2", "main", 12),
+            ("rename", "main", 2), ("mkdir", "main", 3),
             ("unlink", "main", 12), ("rmdir", "main", 1), ("flock", "main", 2),
             ("ftruncate", "all", self.by_one_writer(shards)), ("pwrite64", "main", 12),
             ("pwrite64", "all", 40)])

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "formats/file_chunks.h"
 #include "tests/support/temp_dir.h"
 
 namespace tessera {
@@ -156,15 +157,33 @@ TEST(WholeFile, IsBounded) {
 
 TEST(AtomicWrite, ReplacesAFileAndLeavesNothingStaged) {
   TempDir dir;
-  fs::create_directory(dir / "staging");
   dir.Write("f", "old");
   dir.Write("target", "untouched");
-  fs::create_symlink("../target",
-                     dir / "staging/f.tmp");  // as a killed or hostile run may leave it
-  ASSERT_TRUE(WriteFileAtomically(dir / "f", "new", dir / "staging"));
+  fs::create_symlink("target", dir / "f.tmp");  // as a killed or hostile run may leave it
+  ASSERT_TRUE(WriteFileAtomically(dir / "f", "new", dir.path()));
   EXPECT_EQ(Contents(dir / "f"), "new");
   EXPECT_EQ(Contents(dir / "target"), "untouched");
+  EXPECT_FALSE(fs::exists(fs::symlink_status(dir / "f.tmp")));
+}
+
+TEST(AtomicWrite, FromAnotherFolderReplacesNothing) {
+  TempDir dir;
+  fs::create_directory(dir / "staging");
+  ASSERT_TRUE(WriteFileAtomically(dir / "new", "new", dir / "staging"));
+  EXPECT_EQ(Contents(dir / "new"), "new");
   EXPECT_TRUE(fs::is_empty(dir / "staging"));
+  dir.Write("file", "theirs");
+  fs::create_symlink("nowhere", dir / "link");
+  fs::create_directory(dir / "folder");
+  for (const char* taken : {"file", "link", "folder"}) {
+    EXPECT_EQ(WriteFileAtomically(dir / taken, "new", dir / "staging").error().code(),
+              ErrorCode::kForeignFile);
+    EXPECT_EQ(
+        CopyFileAtomically(dir / "new", dir / taken, dir / "staging", NeverStops).error().code(),
+        ErrorCode::kForeignFile);
+  }
+  EXPECT_EQ(Contents(dir / "file"), "theirs");
+  EXPECT_TRUE(fs::is_symlink(dir / "link"));
 }
 
 TEST(AtomicWrite, KeepsTheOldFileOnEveryFailure) {

@@ -5,10 +5,13 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import run_tessera
+from conftest import REPOSITORY, run_tessera
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page in")
+
+# Kept, for a person to look at.
+PICTURES = REPOSITORY / "build/report"
 
 # What a person would do; what came of it goes into the title.
 VISIT = """<script>
@@ -78,7 +81,9 @@ def forward_page(workshop, tmp_path_factory):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_opens_without_a_complaint(request, kind, scheme):
     page = request.getfixturevalue(kind)
-    picture = page.with_name(f"{scheme}.png")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    picture = PICTURES / f"{kind}-{scheme}.png"
+    picture.unlink(missing_ok=True)
     open_page(page, f"--screenshot={picture}",
               f"--blink-settings=preferredColorScheme={int(scheme == 'light')}")
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 50_000

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -94,22 +95,16 @@ TEST(Quality, SumsEqualThoseOfAPlainDoubleLoop) {
 }
 
 TEST(Quality, EveryTargetGivesTheSameBitsForEveryTail) {
-  const auto want = Normal(128, 3), got = Normal(128, 4);
+  const auto want = Normal(128, 3), got = Normal(128, 4), errors = Normal(128, 6);
   for (size_t n = 0; n <= want.size(); ++n) {
-    kernels::QualityLanes first;
-    kernels::ExpectedLanes first_expected;
-    bool known = false;
-    for (const SimdTarget target : SupportedTargets()) {
-      const ScopedTarget use(target);
-      kernels::QualityLanes lanes;
-      kernels::ExpectedLanes expected;
-      kernels::SumQuality(want.data(), got.data(), n, lanes);
-      kernels::SumExpected(want.data(), got.data(), n, expected);
-      if (!known) first = lanes, first_expected = expected;
-      known = true;
-      ASSERT_EQ(std::memcmp(&lanes, &first, sizeof lanes), 0) << target.name() << " n=" << n;
-      ASSERT_EQ(std::memcmp(&expected, &first_expected, sizeof expected), 0)
-          << target.name() << " n=" << n;
+    for (const float* error : {static_cast<const float*>(nullptr), errors.data()}) {
+      std::optional<kernels::QualitySums> first;
+      for (const SimdTarget target : SupportedTargets()) {
+        const ScopedTarget use(target);
+        const auto sums = kernels::SumQuality(want.data(), got.data(), error, n);
+        if (!first) first = sums;
+        ASSERT_EQ(std::memcmp(&sums, &*first, sizeof sums), 0) << target.name() << " n=" << n;
+      }
     }
   }
 }

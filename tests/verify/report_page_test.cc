@@ -51,7 +51,13 @@ TEST(ReportPage, NamesFromFilesCannotBecomeMarkup) {
   report.unmatched.push_back(
       {.side = Side::kA, .rule = evil, .what = evil, .names = {evil}, .places = {{}}});
   report.gates.push_back({.gate = Gate::kRounding, .ok = false, .tensor = evil});
-  const std::string page = RenderReportPage(&report, nullptr, evil);
+  ForwardComparison forward;
+  forward.logits.kl = Distribution({1.0});
+  forward.logits.worst.resize(1);  // of token 0
+  forward.layers.resize(1);
+  forward.texts[0] = evil;
+  const std::string page = RenderReportPage(&report, &forward, evil);
+  EXPECT_GT(Count(page, "&lt;script&gt;alert"), 5u);
   EXPECT_EQ(Count(page, "<script>alert"), 0u);
   EXPECT_EQ(Count(page, "<script"), Count(page, "</script>"));
 }

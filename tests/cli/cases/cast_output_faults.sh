@@ -23,6 +23,12 @@ status=0
 tessera cast in again --to bf16 --json >/dev/full 2>err || status=$?
 [ $status = 4 ]
 exits 0 tessera verify again
+# Nor is it undone when the reader has gone, or there is nobody to tell of errors.
+{ sleep 0.2; status=0; tessera cast in unread --to bf16 --json || status=$?; echo $status >status; } | true
+[ "$(cat status)" = 0 ]
+exits 0 tessera verify unread
+tessera cast in untold --to bf16 >/dev/null 2>&-
+exits 0 tessera verify untold
 
 # A file system that is too small, or read-only, where the machine lets us make one.
 unshare -Urm true 2>/dev/null || exit 0
@@ -43,5 +49,10 @@ on_small size=8m,ro
 [ $status = 4 ]
 [ ! -s left ]
 [ ! -s cast.out ]
+# Inodes run out on the way, which nothing foretells.
+on_small size=64m,nr_inodes=6
+[ $status = 4 ]
+last_error 'j["error"]["rule"] == "no-space"'
+if grep -E '\.safetensors$' left | grep -v '\.partial/'; then exit 1; fi
 on_small size=64m
 [ $status = 0 ]

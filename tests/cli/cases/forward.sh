@@ -63,7 +63,7 @@ done
 # The numbers printed are those of the logits written.
 exits 0 tessera forward in --tokens ids.txt --logits again.safetensors --json
 json 'list(j) == sorted(j) and j["schema"] == 1 and j["tokens"] == 90 == len(j["top1"])'
-json 'len(j["top_k"]) == 10 and j["top_k"][0]["token"] == j["top1"][-1]'
+json 'len(j["top_k"]) == 90 and all(len(top) == 10 for top in j["top_k"])'
 json '0 <= j["mtp_acceptance"] <= 1 and j["read_bytes"] > 0 and j["peak_memory"] > 0 and j["seconds"] > 0'
 cp out report.json
 PYTHONPATH="$CASES/../../support" PYTHONDONTWRITEBYTECODE=1 python3 - <<'PY'
@@ -77,6 +77,12 @@ assert report["top1"] == [row.index(max(row)) for row in rows]
 nll = [math.log(math.fsum(map(math.exp, row))) - row[t] for row, t in zip(rows, ids[1:])]
 assert abs(report["nll"] - sum(nll) / 89) < 1e-9, report["nll"]
 assert abs(report["perplexity"] - math.exp(report["nll"])) < 1e-6
+for row, top in zip(rows, report["top_k"]):
+    assert [e["token"] for e in top] == sorted(range(640), key=lambda t: (-row[t], t))[:10]
+    total = math.fsum(map(math.exp, row))
+    for entry in top:
+        assert entry["logit"] == row[entry["token"]]
+        assert abs(entry["probability"] - math.exp(row[entry["token"]]) / total) < 1e-12
 PY
 exits 0 tessera forward in --tokens ids.txt
 contains "perplexity" out
@@ -102,6 +108,15 @@ refused 2 "no token ids" --tokens bad.txt
 refused 3 "missing.txt" --tokens missing.txt
 refused 6 "memory" --tokens ids.txt --memory 1MiB
 refused 4 "nowhere" --tokens ids.txt --logits nowhere/x.safetensors
+# Logits replace logits, and nothing else: neither a shard nor a folder nor what a link leads to.
+exits 0 tessera forward in --tokens one.txt --logits again.safetensors
+before=$(cat in/* | sha256sum)
+ln -s ../stored.safetensors in/link
+for other in in/model-00001-of-000007.safetensors in/config.json ranks in/link; do
+  refused 5 "holds no logits" --tokens ids.txt --logits $other
+done
+rm in/link
+[ "$before" = "$(cat in/* | sha256sum)" ]
 refused 2 "FP8" --tokens ids.txt --dtype fp8 --weights bf16
 exits 2 tessera forward bf16 --tokens ids.txt --dtype fp8
 contains "there are none"

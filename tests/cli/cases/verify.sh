@@ -77,6 +77,7 @@ broken $shard
 
 exits 3 tessera verify in
 contains tessera.manifest.json
+contains 'tessera verify A B'
 exits 3 tessera verify nowhere
 cp -a whole changed
 truncate -s 100 changed/tessera.manifest.json

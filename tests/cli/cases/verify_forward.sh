@@ -22,10 +22,18 @@ done
 json 'j["mtp"] is None'
 # A faithful cast is its source rounded, bit for bit; against the stored weights it is not.
 compare 0 fp8 bf16 --json
-json 'j["identical"] and j["weights"] == "bf16" and j["kind"] == "plain" and j["mtp"]["kl"]["max"] == 0'
+json 'j["identical"] and j["weights"] == "bf16" and j["kind"] == "plain" and j["mtp"]["kl"]["max"] == 0 and j["texts"] == {}'
 exits 0 tessera verify fp8 bf16 --forward --tokens ids.txt --weights bf16 --dtype bf16
 compare 1 fp8 bf16 --weights stored --gate kl=0 --json
 json 'not j["identical"] and 0 < j["kl"]["mean"] and j["weights"] == "stored"'
+
+# Of a cast to F32 nothing was rounded; F16 is not BF16.
+exits 0 tessera cast fp8 f32 --to f32
+compare 0 fp8 f32 --json
+json 'j["identical"] and j["weights"] == "stored" and j["kind"] == "plain"'
+exits 0 tessera cast fp8 f16 --to f16
+compare 0 fp8 f16 --gate top1=0 --json
+json 'not j["identical"] and j["weights"] == "stored"'
 
 # A quantization: every figure is there, and the gates are those of its kind.
 compare 1 plain int4 --json
@@ -35,7 +43,20 @@ json 'len(j["worst_tokens"]) == 10 and j["worst_tokens"][0]["kl"] == j["kl"]["ma
 json 'j["layers"][0]["routing"] is None and sum(j["layers"][1]["routing"]["loads_a"]) == 600 * 4'
 json '0 < j["layers"][0]["noise_floor"] < j["layers"][2]["noise_floor"] < 0.1'
 json '0 <= j["mtp"]["acceptance_b"] <= 1 and j["delta_p"]["rms"] > 0 and j["ppl"]["ln_ratio_error"] > 0'
+# Tokens are shown by their text.
 cp out one
+python3 - <<'PY'
+import json, pathlib
+report = json.load(open("one"))
+tokenizer = json.loads(pathlib.Path("plain/tokenizer.json").read_text())
+pieces = {id: piece for piece, id in tokenizer["model"]["vocab"].items()}
+pieces.update((token["id"], token["content"]) for token in tokenizer["added_tokens"])
+shown = {top["token"] for worst in report["worst_tokens"] for top in worst["top_a"] + worst["top_b"]}
+shown |= {worst[key] for worst in report["worst_tokens"] for key in ("token", "next")} - {None}
+assert set(report["texts"]) == {str(id) for id in shown if id in pieces}
+plain = [id for id in shown if pieces.get(id, "").isascii() and pieces.get(id, "").isalnum()]
+assert plain and all(report["texts"][str(id)] == f'"{pieces[id]}"' for id in plain)
+PY
 compare 1 plain int4 --json --threads 1
 cmp one out
 compare 0 plain int4 --gate kl=1 --gate top1=0.5
@@ -86,6 +107,24 @@ compare 1 plain small.gguf --json
 json 'j["kind"] == "int8-group" and {g["name"]: g["limit"] for g in j["gates"]} == {"kl": 0.002, "top1": 0.975}'
 compare 0 plain plain.gguf --json
 json 'j["kind"] == "plain" and j["kl"]["mean"] == 0'
+
+exits 0 tessera gguf fp8 f32.gguf --type F32
+compare 0 fp8 f32.gguf --json
+json 'j["identical"] and j["weights"] == "stored"'
+compare 0 fp8 f32.gguf
+contains 'B f32.gguf: ' out
+exits 3 tessera verify plain.gguf plain --forward --text text.txt
+contains 'in:        .'
+
+# A page that cannot be written is refused before anything is read.
+for page in nowhere/page.html page.txt; do
+  exits $([ $page = page.txt ] && echo 2 || echo 4) tessera verify missing plain --forward --tokens ids.txt --report $page
+  contains "$page"
+done
+mkdir page.html
+exits 2 tessera verify missing plain --report page.html
+exits 3 tessera verify missing plain --report fresh.html
+[ -z "$(ls | grep -e partial -e fresh || true)" ]
 
 # Two that are not the same model, or not the same language.
 refused() {  # refused CODE TEXT A B [OPTION...]

@@ -78,6 +78,13 @@ exits 4 tessera verify fp8 bf16 --report nowhere/report.html
 exits 2 tessera verify fp8 bf16 --report bf16/config.json
 exits 0 tessera verify bf16
 
+# An honest quantization of weights with heavy tails is called coarse, not wrong; a broken one wrong.
+exits 0 tessera quantize fp8 int4 --scheme w4a16
+exits 1 tessera verify fp8 int4
+contains 'as precise as their scales promise, but coarser than a gate allows' out
+exits 1 tessera verify fp8 int4 --gate worst-row=-1
+contains 'not as they should be' out
+
 # Options that do not fit.
 exits 2 tessera verify fp8 bf16 --gate nonsense=3 --json
 last_error '"nonsense" in j["error"]["what"]'

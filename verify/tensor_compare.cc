@@ -165,11 +165,6 @@ class TensorCompare {
 
 }  // namespace
 
-std::string PathOf(const Checkpoint& checkpoint) {
-  if (checkpoint.gguf_metadata() == nullptr) return checkpoint.dir().string();
-  return (checkpoint.dir() / checkpoint.shards()[0].name).lexically_normal().string();
-}
-
 Result<ComparisonReport> CompareTensors(const std::filesystem::path& a,
                                         const std::filesystem::path& b,
                                         const CompareOptions& options, WorkCounters& counters) {

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "formats/checkpoint.h"
 #include "formats/result.h"
 #include "formats/work_counters.h"
 #include "quant/quality.h"
@@ -48,9 +47,6 @@ struct GateResult {
   bool ok = true;
   std::string tensor;  // whose value it is; empty for counts and means
 };
-
-// What a person calls it: its folder, or the GGUF file that it is.
-std::string PathOf(const Checkpoint& checkpoint);
 
 struct ComparedSide {
   std::string path;

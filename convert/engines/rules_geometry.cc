@@ -7,7 +7,7 @@ namespace tessera {
 namespace {
 
 struct Geometry {
-  std::optional<int64_t> bits;
+  std::optional<int64_t> bits = {};
   uint64_t scales_per_row = 0;
   uint64_t group = 0;  // columns a scale; 0: all
   bool zero_points = false;
@@ -34,7 +34,9 @@ std::optional<Geometry> Claimed(const Judgement& j, const StoredModule& module, 
   }
   if (!group) return std::nullopt;
   claimed.group = *group > 0 ? static_cast<uint64_t>(*group) : 0;
-  claimed.scales_per_row = claimed.group == 0 ? 1 : (cols + claimed.group - 1) / claimed.group;
+  // Writers differ about a last group that is not full.
+  if (claimed.group != 0 && cols % claimed.group != 0) return std::nullopt;
+  claimed.scales_per_row = claimed.group == 0 ? 1 : cols / claimed.group;
   return claimed;
 }
 

@@ -51,7 +51,7 @@ done
 exits 0 tessera synth k2 --preset tiny --family k2
 exits 3 tessera quantize k2 made --scheme trtllm-w4a8 --input-scale 0.01 --for tensorrt-llm
 contains "found:     k2"
-contains "one of v2, v3"
+contains "one of v3, v3.1, v3.2"
 
 # Whole layers may stay unquantized where the engine's list reaches them, and nowhere else.
 for engine in vllm sglang tensorrt-llm transformers vllm-ascend; do

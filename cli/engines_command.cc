@@ -51,8 +51,8 @@ void PrintAll(Terminal& terminal) {
 }
 
 void PrintOne(Terminal& terminal, const EngineProfile& engine) {
-  terminal.Print(std::string(engine.name) + " " + std::string(engine.version) +
-                 "; known by: " + std::string(engine.judged) + "\n\n");
+  terminal.Print(std::string(engine.name) + " " + std::string(engine.version) + "; known by: " +
+                 std::string(engine.judged) + "\nmodels: " + FamiliesOf(engine) + "\n\n");
   std::vector<TableRow> rows;
   for (const SchemeRule& rule : engine.schemes) {
     rows.push_back({std::string(rule.scheme), rule.loads ? NamesOf(rule.may) : "refused",

@@ -12,7 +12,7 @@ std::vector<std::string_view> EnginesOf(const SchemeRow& row) {
   std::vector<std::string_view> names;
   for (const EngineProfile* engine : Engines()) {
     const SchemeRule* rule = engine->FindScheme(row.engine_name);
-    if (rule != nullptr && rule->loads) names.push_back(engine->name);
+    if (rule != nullptr && rule->loads && rule->Takes(row.group)) names.push_back(engine->name);
   }
   return names;
 }

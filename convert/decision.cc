@@ -70,6 +70,11 @@ Result<void> Decider::MakeTargets() {
   if (quantize.engine != nullptr) {
     modules_ = quantize.engine->Limit(quantize.scheme->engine_name, modules_);
   }
+  if (quantize.scheme->needs_input_scale && modules_ != kRoutedExperts) {
+    return Fail(Error(ErrorCode::kUsage, std::string(quantize.scheme->name) +
+                                             " has scales of activations for experts only")
+                    .Next("leave out --all-linears: the other linears stay FP8"));
+  }
   return ReadIgnored();
 }
 

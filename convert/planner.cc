@@ -438,6 +438,7 @@ class Planner {
   // What was decided must be what the engine loads; and the result names the engines that do.
   Result<void> CheckEngine(const QuantizeRequest& quantize) {
     TESSERA_ASSIGN(scheme_, SchemeOf(*quantize.scheme, decisions_));
+    if (!quantize.ignore.empty()) TESSERA_TRY(CheckIgnored(*source_.spec, decisions_));
     const SchemeChoice choice = ChoiceOf(scheme_, source_, decisions_, request_);
     for (const std::string_view engine : EnginesThatLoad(*source_.spec, choice)) {
       plan_.engines.emplace_back(engine);

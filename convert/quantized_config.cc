@@ -1,6 +1,7 @@
 #include "convert/quantized_config.h"
 
 #include <algorithm>
+#include <map>
 
 #include "convert/engines/ignore_list.h"
 #include "quant/int_scheme.h"
@@ -19,6 +20,13 @@ bool HasMtpExperts(const Source& source, std::span<const Decision> decisions, bo
     return d.by != Action::kDropped && source.spec->IsMtp(d.role) &&
            SetOf(d.role) == kRoutedExperts && IsQuantized(d) == quantized;
   });
+}
+
+// With others of its layer into one weight.
+bool IsJoined(const TensorRole& role) {
+  constexpr ModuleSet kGatesAndUps = kDenseMlp | kSharedExperts;
+  if (Contains(kGatesAndUps, role)) return role.module != Module::kDownProj;
+  return Contains(kRoutedExperts | kAProjections, role);
 }
 
 // A repacked weight by the scheme that would have made it.
@@ -51,17 +59,46 @@ Result<SchemeInUse> SchemeOf(const SchemeRow& row, std::span<const Decision> dec
   return SchemeInUse{RepackedName(row.name, *format), format->group};
 }
 
+Result<void> CheckIgnored(const ModelSpec& spec, std::span<const Decision> decisions) {
+  std::map<std::pair<int32_t, ModuleSet>, const Decision*> first;
+  bool any = false;
+  for (const Decision& d : decisions) {
+    if (d.by == Action::kDropped || !Contains(kFp8Linears, d.role)) continue;
+    any = any || IsQuantized(d);
+    if (!IsJoined(d.role)) continue;
+    const auto [known, added] = first.try_emplace({d.role.layer, SetOf(d.role)}, &d);
+    if (added || IsQuantized(*known->second) == IsQuantized(d)) continue;
+    const bool is_left = IsQuantized(*known->second);
+    return Fail(
+        Error(ErrorCode::kUsage, "--ignore leaves out a part of what engines hold as one weight")
+            .Of(spec.NameOf((is_left ? d : *known->second).role))
+            .Expected("left out as well, or none of them: " +
+                      spec.NameOf((is_left ? *known->second : d).role))
+            .Next("one weight are the experts of a layer, q_a_proj with "
+                  "kv_a_proj_with_mqa, and gate_proj with up_proj"));
+  }
+  if (any) return {};
+  return Fail(Error(ErrorCode::kUsage, "--ignore leaves nothing to quantize")
+                  .Next("tessera cast --to bf16 leaves everything unquantized"));
+}
+
 SchemeChoice ChoiceOf(const SchemeInUse& scheme, const Source& source,
                       std::span<const Decision> decisions, const Request& request) {
   SchemeChoice choice{.scheme = scheme.name, .group = scheme.group, .modules = 0};
+  ModuleSet left_out = 0;
   for (const Decision& d : decisions) {
+    if (d.by == Action::kDropped) continue;
+    // Experts of the MTP module are told by `mtp`.
+    const bool mtp_expert = source.spec->IsMtp(d.role) && SetOf(d.role) == kRoutedExperts;
+    if (!IsQuantized(d) && !mtp_expert) left_out |= SetOf(d.role);
     if (!IsQuantized(d)) continue;
     choice.modules |= SetOf(d.role);
     if (const auto* ints = dynamic_cast<const IntScheme*>(d.to))
       choice.scale = ints->format().scale;
   }
-  if (HasMtpExperts(source, decisions, false)) choice.mtp = MtpWeights::kFloat;
+  choice.in_part = choice.modules & left_out;
   if (HasMtpExperts(source, decisions, true)) choice.mtp = MtpWeights::kQuantized;
+  if (HasMtpExperts(source, decisions, false)) choice.mtp = MtpWeights::kFloat;
   choice.negative_scales = request.quantize->search == Search::kMseSigned;
   choice.ranks = request.mp;
   return choice;

@@ -27,6 +27,10 @@ struct SchemeInUse {
 // of several formats would need several configs.
 Result<SchemeInUse> SchemeOf(const SchemeRow& row, std::span<const Decision> decisions);
 
+// What --ignore makes of the decisions: kUsage where parts of one weight would be stored
+// differently, which no engine loads, or nothing is left.
+Result<void> CheckIgnored(const ModelSpec& spec, std::span<const Decision> decisions);
+
 // The choice as engines judge it.
 SchemeChoice ChoiceOf(const SchemeInUse& scheme, const Source& source,
                       std::span<const Decision> decisions, const Request& request);

@@ -102,7 +102,8 @@ class HeaderParser {
         Error(ErrorCode::kUnsupported,
               swapped ? "a GGUF file of big-endian numbers" : "a GGUF file of another version")
             .Expected("version 3, little-endian")
-            .Found("version " + std::to_string(swapped ? __builtin_bswap32(version) : version))
+            .Found("version " + std::to_string(swapped ? __builtin_bswap32(version) : version) +
+                   (swapped ? ", big-endian" : ""))
             .Next("convert the model again with a current converter"));
   }
 
@@ -144,7 +145,8 @@ class HeaderParser {
       if (count > FileBytesLeft() / size) {
         return Fail(Error(ErrorCode::kBadMetadata, "an array runs past the end of the file")
                         .Expected("at most " + std::to_string(FileBytesLeft() / size) + " elements")
-                        .Found(std::to_string(count)));
+                        .Found(std::to_string(count))
+                        .Next(kFetchAgain));
       }
       // Asked for, not taken: reading on is cheaper than finding the end element by element.
       if (count * size > bytes_.size() - at_) TESSERA_TRY(Take(count * size));

@@ -108,7 +108,8 @@ Result<TokenizerSpec> ReadTokenizerSpec(const std::filesystem::path& folder) {
   }
   return Fail(Error(ErrorCode::kNotFound, "there is no tokenizer beside the checkpoint")
                   .In(folder.string())
-                  .Expected("tokenizer.json, or tiktoken.model with tokenizer_config.json"));
+                  .Expected("tokenizer.json, or tiktoken.model with tokenizer_config.json")
+                  .Next("put the original's there: the one in a GGUF file is not read"));
 }
 
 }  // namespace tessera

@@ -53,7 +53,12 @@ class DatReader {
   Result<std::string> Text(int32_t least) {
     TESSERA_ASSIGN(const int32_t length, Int(least, "length of a name"));
     const uint64_t size = static_cast<uint64_t>(length);
-    if (size > kMaxText) return Fail(Bad("a name is too long").In(file_.path().string()));
+    if (size > kMaxText) {
+      return Fail(Bad("a name is too long")
+                      .In(file_.path().string())
+                      .Expected("at most " + std::to_string(kMaxText) + " bytes")
+                      .Found(std::to_string(size) + " before byte " + std::to_string(offset_)));
+    }
     TESSERA_TRY(Take(size));
     std::string text(size, '\0');
     TESSERA_TRY(file_.ReadAt(offset_ - size, std::as_writable_bytes(std::span(text))));
@@ -65,8 +70,7 @@ class DatReader {
       return Fail(Bad("the importance matrix ends too soon")
                       .In(file_.path().string())
                       .Expected(std::to_string(bytes) + " bytes at " + std::to_string(offset_))
-                      .Found(std::to_string(left()))
-                      .Next("Neither GGUF nor a complete .dat file of llama-imatrix."));
+                      .Found(std::to_string(left())));
     }
     offset_ += bytes;
     return {};
@@ -89,6 +93,10 @@ Result<ImportanceMatrix> ImportanceMatrix::Open(const std::filesystem::path& pat
   }
   const bool gguf = std::string_view(magic, sizeof magic) == "GGUF";
   Result<void> opened = gguf ? matrix.OpenGguf() : matrix.OpenDat(identity.size);
+  if (!opened && !gguf) {
+    return Fail(
+        std::move(opened).error().Next("neither GGUF nor a complete .dat file of llama-imatrix"));
+  }
   if (opened) opened = matrix.Finish();
   if (!opened) return Fail(std::move(opened).error().Within(path.string()));
   return matrix;

@@ -66,8 +66,9 @@ Result<std::vector<float>> Finite(std::span<const double> sums, const std::strin
 
 Result<void> CheckApart(const std::filesystem::path& out, std::filesystem::path checkpoint) {
   std::error_code error;
+  checkpoint = std::filesystem::absolute(checkpoint);
   if (!std::filesystem::is_directory(checkpoint, error)) checkpoint = checkpoint.parent_path();
-  const auto in = std::filesystem::weakly_canonical(std::filesystem::absolute(checkpoint), error);
+  const auto in = std::filesystem::weakly_canonical(checkpoint, error);
   const auto at = std::filesystem::weakly_canonical(std::filesystem::absolute(out), error);
   if (std::ranges::mismatch(in, at).in1 != in.end()) return {};
   return Fail(Error(ErrorCode::kOutputConflict, "the output would lie in the checkpoint's folder")

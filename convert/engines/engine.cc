@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "convert/engines/tp_rule.h"
+#include "quant/registry.h"
 
 namespace tessera {
 namespace {
@@ -21,6 +22,16 @@ bool HasWord(std::string_view list, std::string_view word) {
 }
 
 std::string GroupName(uint64_t group) { return group == 0 ? "channel" : std::to_string(group); }
+
+// The scheme's other geometries that the engine takes.
+std::string OthersTaken(const SchemeRule& rule) {
+  std::string names;
+  for (const SchemeRow& row : Schemes()) {
+    if (row.repacks || row.engine_name != rule.scheme || !rule.Takes(row.group)) continue;
+    names.append(names.empty() ? "" : ", ").append(row.name);
+  }
+  return names;
+}
 
 Error Refusal(const EngineProfile& engine, const SchemeChoice& choice, std::string found) {
   return Error(ErrorCode::kUnsupported, std::string(engine.name) + " does not load " +
@@ -47,6 +58,11 @@ Result<void> CheckModules(const EngineProfile& engine, const SchemeRule& rule,
                     .Expected("unquantized there: " + std::string(rule.reason))
                     .Next("nearest that loads: " + NamesOf(choice.modules & rule.may)));
   }
+  if (const ModuleSet partly = rule.must & choice.in_part; partly != 0) {
+    return Fail(Refusal(engine, choice, NamesOf(partly) + " that --ignore leaves out")
+                    .Expected("all of them quantized: " + std::string(rule.reason))
+                    .Next("nearest that loads: the same without that --ignore"));
+  }
   if (const ModuleSet lacking = rule.must & ~choice.modules; lacking != 0) {
     return Fail(Refusal(engine, choice, "unquantized " + NamesOf(lacking))
                     .Expected("quantized there: " + std::string(rule.reason))
@@ -63,6 +79,10 @@ Result<void> CheckModules(const EngineProfile& engine, const SchemeRule& rule,
 
 }  // namespace
 
+bool SchemeRule::Takes(uint64_t group) const {
+  return groups.empty() || HasWord(groups, GroupName(group));
+}
+
 const SchemeRule* EngineProfile::FindScheme(std::string_view scheme) const {
   const auto rule = std::ranges::find(schemes, scheme, &SchemeRule::scheme);
   return rule == schemes.end() ? nullptr : &*rule;
@@ -71,6 +91,7 @@ const SchemeRule* EngineProfile::FindScheme(std::string_view scheme) const {
 Result<void> EngineProfile::Accepts(const ModelSpec& spec, const SchemeChoice& choice) const {
   if (std::ranges::find(families, spec.family()) == families.end()) {
     return Fail(Error(ErrorCode::kUnsupported, std::string(name) + " does not load this model")
+                    .Expected("one of " + FamiliesOf(*this))
                     .Found(std::string(Name(spec.family()))));
   }
   const SchemeRule* rule = FindScheme(choice.scheme);
@@ -82,9 +103,10 @@ Result<void> EngineProfile::Accepts(const ModelSpec& spec, const SchemeChoice& c
                     .Found(std::string(reason))
                     .Next("nearest that loads: " + std::string(nearest)));
   }
-  if (!rule->groups.empty() && !HasWord(rule->groups, GroupName(choice.group))) {
+  if (!rule->Takes(choice.group)) {
     return Fail(Refusal(*this, choice, "group " + GroupName(choice.group))
-                    .Expected("one of: " + std::string(rule->groups)));
+                    .Expected("one of: " + std::string(rule->groups))
+                    .Next("nearest that loads: " + OthersTaken(*rule)));
   }
   TESSERA_TRY(CheckCut(*this, choice));
   TESSERA_TRY(CheckModules(*this, *rule, choice));
@@ -121,6 +143,14 @@ std::vector<std::string> EngineProfile::LaunchFlags(const ModelSpec& spec,
     flags.emplace_back("--disable-shared-experts-fusion");
   }
   return flags;
+}
+
+std::string FamiliesOf(const EngineProfile& engine) {
+  std::string names;
+  for (const Family family : engine.families) {
+    names.append(names.empty() ? "" : ", ").append(Name(family));
+  }
+  return names;
 }
 
 std::span<const EngineProfile* const> Engines() { return kEngines; }

@@ -23,6 +23,7 @@ struct SchemeChoice {
   std::string_view scheme;             // as `tessera schemes` lists it, or "bf16"
   uint64_t group = 128;                // columns a scale; 0: a whole row
   ModuleSet modules = kRoutedExperts;  // that get the scheme
+  ModuleSet in_part = 0;               // of them, those of which --ignore leaves some out
   MtpWeights mtp = MtpWeights::kAbsent;
   int tp = 1;
   bool negative_scales = false;  // --search mse-signed
@@ -43,6 +44,8 @@ struct SchemeRule {
   std::string_view flags = "";   // launch flags that it always needs
   std::string_view reason = "";
   std::string_view nearest = "";  // of a refused one: what loads instead
+
+  bool Takes(uint64_t group) const;
 };
 
 // How lists of unquantized modules are spelled for an engine, by the scheme's config.
@@ -72,6 +75,8 @@ struct EngineProfile {
   std::vector<std::string> LaunchFlags(const ModelSpec& spec, const SchemeChoice& choice) const;
 };
 
+// "v2, v3"
+std::string FamiliesOf(const EngineProfile& engine);
 // All engines in the order in which `tessera engines` lists them.
 std::span<const EngineProfile* const> Engines();
 // kUsage with the list of names.

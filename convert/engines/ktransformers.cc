@@ -52,11 +52,15 @@ void JudgeGptq(Judgement& j) {
   }
 }
 
+constexpr EngineNames kNames{.a_projections = "fused_qkv_a_proj_with_mqa",
+                             .gate_up = "gate_up_proj"};
+
 constexpr MethodJudge kMethods[] = {
     {"fp8", JudgeFp8}, {"compressed-tensors", JudgeCompressed}, {"gptq", JudgeGptq}};
 
 void Judge(Judgement& j) {
   JudgeMethod(j, kMethods, "fp8, compressed-tensors, gptq for experts; GGUF and its own AMX files");
+  CheckCoverage(j, {.names = kNames, .compares = false});
   CheckNeverQuantized(j);
   CheckMtp(j, true);
 }

@@ -40,6 +40,17 @@ std::vector<std::string> Texts(const Json* list) {
   return texts;
 }
 
+// compressed-tensors' QuantizationArgs takes these and no others.
+void ReadUnknownKeys(const Json& args, std::vector<std::string>& unknown) {
+  constexpr std::string_view kKnown[] = {
+      "actorder",        "block_structure", "dynamic",  "group_size", "num_bits", "observer",
+      "observer_kwargs", "scale_dtype",     "strategy", "symmetric",  "type",     "zp_dtype"};
+  if (!args.is_object()) return;
+  for (const auto& [key, value] : args.items()) {
+    if (std::ranges::find(kKnown, key) == std::end(kKnown)) unknown.push_back(key);
+  }
+}
+
 GroupClaim ReadGroup(const Json& json) {
   GroupClaim group;
   group.targets = Texts(Field(json, "targets"));
@@ -52,11 +63,14 @@ GroupClaim ReadGroup(const Json& json) {
     group.strategy = Text(*weights, "strategy");
     group.symmetric = Flag(*weights, "symmetric").value_or(true);
     group.actorder = Text(*weights, "actorder");
+    group.names_block = Field(*weights, "block_structure") != nullptr;
+    ReadUnknownKeys(*weights, group.unknown_keys);
     if (group.strategy.empty())
       group.strategy = group.group_size.value_or(-1) > 0 ? "group" : "channel";
   }
   if (const Json* inputs = Field(json, "input_activations")) {
     group.quantizes_inputs = true;
+    ReadUnknownKeys(*inputs, group.unknown_keys);
     group.dynamic_inputs = Flag(*inputs, "dynamic").value_or(false);
     group.input_strategy = Text(*inputs, "strategy");
   }

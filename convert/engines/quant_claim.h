@@ -21,6 +21,8 @@ struct GroupClaim {
   bool symmetric = true;
   bool quantizes_inputs = false, dynamic_inputs = false;
   std::string input_strategy, actorder;
+  bool names_block = false;               // block_structure of the weights
+  std::vector<std::string> unknown_keys;  // of weights and activations
 };
 
 struct QuantClaim {

@@ -50,6 +50,10 @@ const GroupClaim* GroupOfExperts(const Judgement& j);
 // quantization_config must be gone: another file says how weights are quantized.
 void ForbidQuantizationConfig(Judgement& j, std::string_view file);
 
+// --- shapes (rules_geometry.cc) ---
+// Bits, groups and zero points of packed integers.
+void CheckGeometry(Judgement& j);
+
 // --- which modules (rules_coverage.cc) ---
 struct CoverageCheck {
   EngineNames names = {};
@@ -60,6 +64,8 @@ struct CoverageCheck {
   bool rewrites_mtp = false;
   // vLLM looks at dtypes for GPTQ linears.
   bool detects_linears = false;
+  // SGLang ends where no target of compressed-tensors hits a linear that is not in the list.
+  bool needs_target = false;
   // Or only that parts of one weight are stored alike: the list's rule is not known.
   bool compares = true;
 };

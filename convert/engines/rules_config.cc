@@ -68,6 +68,28 @@ bool IsBlock128(const QuantClaim& claim) {
   return claim.block.size() == 2 && claim.block[0] == 128 && claim.block[1] == 128;
 }
 
+// What compressed-tensors' own reader of the config refuses.
+void CheckGroupArgs(Judgement& j, const GroupClaim& group) {
+  if (!group.unknown_keys.empty()) {
+    j.Fatal("config-key", "",
+            "a config group has the key " + QuoteJson(group.unknown_keys[0]) +
+                ", and the loader permits no unknown ones",
+            "remove it from config.json");
+  }
+  const bool grouped = group.strategy.ends_with("group");
+  const bool columns = group.group_size.value_or(-1) > 0;
+  if (grouped != columns || (group.names_block && group.strategy != "block")) {
+    j.Fatal("config-key", "",
+            "weights have strategy " + group.strategy + " with " +
+                (grouped != columns
+                     ? "group_size " + (group.group_size ? std::to_string(*group.group_size)
+                                                         : std::string("null"))
+                     : std::string("a block_structure")) +
+                ", which the loader refuses",
+            "write group_size with strategy group, block_structure with strategy block");
+  }
+}
+
 void CheckGroupScheme(Judgement& j, const GroupClaim& group) {
   const bool packed = (group.format.empty() ? j.claim.format : group.format) == "pack-quantized";
   if (packed && group.bits != 4 && group.bits != 8) {
@@ -101,11 +123,12 @@ void JudgeMethod(Judgement& j, std::span<const MethodJudge> methods, std::string
   if (j.claim.origin.empty() || j.HasFatal()) return;
   const auto row = std::ranges::find(methods, j.claim.method, &MethodJudge::method);
   if (row != methods.end()) return row->judge(j);
-  j.Fatal("method-refused", "",
-          "the quantization method of " + j.claim.origin + " is " +
-              (j.claim.method.empty() ? "missing" : QuoteJson(j.claim.method)) +
-              ", which the engine does not have; it has: " + std::string(known),
-          "convert for this engine: tessera engines lists what it loads");
+  j.Fatal(
+      "method-refused", "",
+      "the quantization method of " + j.claim.origin + " is " +
+          (j.claim.method.empty() ? "missing" : QuoteJson(j.claim.method)) +
+          ", of which no rule is known for this engine; it is known to read: " + std::string(known),
+      "convert for this engine: tessera engines lists what it loads");
 }
 
 void RequireKeys(Judgement& j, std::span<const std::string_view> keys) {
@@ -170,6 +193,13 @@ void CheckGptqConfig(Judgement& j) {
     j.Fatal("act-order", "", "desc_act is true with groups, which engines no longer load",
             "quantize again with desc_act false");
   }
+  const auto lm_head = j.claim.object.find("lm_head");
+  if (lm_head != j.claim.object.end() && *lm_head == true &&
+      j.stored.StorageOf("lm_head") == Storage::kFloat) {
+    j.Fatal("stored-otherwise", "lm_head.weight",
+            "lm_head is unquantized, config.json says that it is GPTQ", "write \"lm_head\": false");
+  }
+  if (!j.HasFatal()) CheckGeometry(j);
   if (j.claim.checkpoint_format == "gptq_v2") {
     j.Warn("gptq-v2", "",
            "checkpoint_format is gptq_v2: zeros are stored as they are, and kernels that add one, "
@@ -185,13 +215,18 @@ void CheckAwqConfig(Judgement& j) {
     j.Fatal("bits-refused", "", "AWQ of " + std::to_string(*j.claim.bits) + " bits; 4 load",
             "quantize again: tessera quantize --scheme awq");
   }
+  if (!j.HasFatal()) CheckGeometry(j);
 }
 
 void CheckCompressedConfig(Judgement& j) {
   if (j.claim.groups.empty()) {
     j.Fatal("config-key", "", "quantization_config has no config_groups", "quantize again");
   }
-  for (const GroupClaim& group : j.claim.groups) CheckGroupScheme(j, group);
+  for (const GroupClaim& group : j.claim.groups) {
+    CheckGroupArgs(j, group);
+    CheckGroupScheme(j, group);
+  }
+  if (!j.HasFatal()) CheckGeometry(j);
   for (const StoredModule& module : j.stored.all()) {
     if (module.storage != Storage::kFp8Block || module.Find("weight_scale_inv") == nullptr)
       continue;

@@ -87,6 +87,11 @@ class CoverageWalk {
     if (!unquantized) {
       return Add("list-splits-fused", module, module.parts[0], unquantized.error().what());
     }
+    if (check_.needs_target && !*unquantized && module.set != kRoutedExperts &&
+        j_.claim.GroupFor(module.parts) == nullptr && j_.claim.GroupFor({module.name}) == nullptr) {
+      return Add("untargeted", module, module.parts[0],
+                 "is neither hit by a target nor in the list, which ends in a ValueError");
+    }
     Compare(module, first, *unquantized);
   }
 
@@ -129,6 +134,7 @@ class CoverageWalk {
       return "add it to the list, as " + QuoteJson(module) + " or a pattern that matches it";
     }
     if (rule == "list-hits-quantized") return "narrow the entry that matches " + module;
+    if (rule == "untargeted") return "add it to the list, or to the targets";
     if (rule == "list-splits-fused") return "list all parts or none";
     return "quantize again: tessera quantize --for " + std::string(j_.engine.name);
   }

@@ -55,16 +55,18 @@ constexpr SchemeRule kSchemes[] = {
      .reason = "the a-projections are joined along AWQ's dimension whether they are AWQ or not"},
     {.scheme = "gptq4",
      .may = kRoutedExperts,
+     .must = kRoutedExperts,
      .mtp = MtpRule::kQuantized,
      .groups = "32 64 128",
-     .reason = "a quantized kv_b_proj is read as AWQ, and the a-projections are joined along the "
-               "wrong dimension"},
+     .reason = "a quantized kv_b_proj is read as AWQ, the a-projections are joined along the wrong "
+               "dimension, and experts are all taken for quantized"},
     {.scheme = "gptq8",
      .may = kRoutedExperts,
+     .must = kRoutedExperts,
      .mtp = MtpRule::kQuantized,
      .groups = "32 64 128",
-     .reason = "a quantized kv_b_proj is read as AWQ, and the a-projections are joined along the "
-               "wrong dimension"},
+     .reason = "a quantized kv_b_proj is read as AWQ, the a-projections are joined along the wrong "
+               "dimension, and experts are all taken for quantized"},
     {.scheme = "ascend-w8a8-dynamic",
      .loads = false,
      .reason = "quant_model_description.json is for NPUs there",
@@ -135,7 +137,8 @@ void JudgeCompressed(Judgement& j) {
   CheckCoverage(j, {.names = kNames,
                     .rule = int8_experts ? NameRule::kInt8Sglang : NameRule::kCtSglang,
                     .list = j.claim.unquantized,
-                    .rewrites_mtp = !int8_experts});
+                    .rewrites_mtp = !int8_experts,
+                    .needs_target = !int8_experts});
 }
 
 void JudgeAwq(Judgement& j) {

@@ -50,6 +50,21 @@ void JudgeFp8(Judgement& j) {
   CheckCoverage(j, {.names = kNames, .rule = NameRule::kFp8Vllm, .list = j.claim.unquantized});
 }
 
+// "Linear" is not the head's class, but a pattern may match its name.
+void WarnOfHead(Judgement& j) {
+  const EngineModule head{.name = "lm_head", .parts = {"lm_head"}, .own_parts = {"lm_head"}};
+  const auto list = NameList::Parse(j.claim.unquantized);
+  if (!list || IsUnquantized(NameRule::kCtVllm, head, *list).value_or(true)) return;
+  if (j.stored.StorageOf("lm_head") != Storage::kFloat) return;
+  for (const GroupClaim& group : j.claim.groups) {
+    const auto targets = NameList::Parse(group.targets);
+    if (!targets || !IsUnquantized(NameRule::kCtPlain, head, *targets).value_or(false)) continue;
+    return j.Warn("list-misses-unquantized", "lm_head.weight",
+                  "lm_head is unquantized, but a target of config.json matches it",
+                  "add \"lm_head\" to the list");
+  }
+}
+
 void JudgeCompressed(Judgement& j) {
   CheckCompressedConfig(j);
   const GroupClaim* experts = GroupOfExperts(j);
@@ -66,6 +81,7 @@ void JudgeCompressed(Judgement& j) {
            "a scale a row, 0.33 loads them",
            "quantize a scale a row: tessera quantize --scheme w8a16");
   }
+  WarnOfHead(j);
   CheckCoverage(j, {.names = kNames, .rule = NameRule::kCtVllm, .list = j.claim.unquantized});
 }
 

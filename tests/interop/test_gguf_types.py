@@ -1,6 +1,9 @@
 """The mixes are llama-quantize's, byte for byte, and the `gguf` package reads every type as we do."""
+import functools
 import hashlib
 import json
+import pathlib
+import re
 import subprocess
 
 import importance_file
@@ -123,11 +126,34 @@ def test_split_files_hold_together_what_one_holds(workshop):
     assert together == whole.digests()
 
 
-def test_the_whole_v3_has_the_size_that_llama_quantize_computes(tmp_path):
-    source = tmp_path / "v3"
-    run_tessera("synth", source, "--preset", "deepseek-v3", "--sparse")
+@pytest.fixture(scope="module")
+def whole_v3(tmp_path_factory):
+    """The bytes of a type's plan for all of DeepSeek-V3."""
+    folder = tmp_path_factory.mktemp("v3")
+    run_tessera("synth", folder / "v3", "--preset", "deepseek-v3", "--sparse")
+
+    @functools.cache
+    def planned(mix):
+        return json.loads(run_tessera("gguf", folder / "v3", folder / "out.gguf", "--type", mix, "--no-tokenizer",
+                                      "--dry-run", "--json"))["bytes"]
+    return planned
+
+
+def test_the_whole_v3_has_the_size_that_llama_quantize_computes(whole_v3):
     mixes = golden("gguf_types.json")["models"]["DeepSeek-V3"]["mixes"]
     for mix in PLAIN:
-        plan = json.loads(run_tessera("gguf", source, tmp_path / "out.gguf", "--type", mix, "--no-tokenizer",
-                                      "--dry-run", "--json"))
-        assert abs(plan["bytes"] / 2**20 - mixes[mix]["MiB"]) < 0.01, mix
+        assert abs(whole_v3(mix) / 2**20 - mixes[mix]["MiB"]) < 0.01, mix
+
+
+def test_the_documentation_gives_the_size_of_every_type(whole_v3):
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "gguf.md").read_text()
+    documented = {}
+    for names, sizes, bits in re.findall(r"^\| ([^|]+) \| ([\d., ]+) \| ([\d., ]+) \|", text, re.MULTILINE):
+        names = re.sub(r" \(\w+\)", "", names).split(", ")
+        for name, size, bit in zip(names, *(
+                column.split(", ") * (len(names) // len(column.split(", "))) for column in (sizes, bits))):
+            documented[name] = float(size), float(bit)
+    assert documented.keys() == set(MIXES) | {"dynamic-Q2", "dynamic-Q3", "dynamic-Q4"}
+    for mix in documented.keys() - {"Q2_K_S"}:
+        gigabytes = whole_v3(mix) / 1e9
+        assert documented[mix] == (round(gigabytes, 1), round(gigabytes * 8 / 671.026, 2)), mix

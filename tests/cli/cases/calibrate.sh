@@ -20,6 +20,11 @@ exits 0 tessera reshard in repacked --shard-size 2MB
 exits 0 tessera calibrate repacked again.gguf --tokens ids.txt
 cmp c.gguf again.gguf
 
+cp ids.txt repacked
+(cd repacked && exits 0 tessera calibrate model.safetensors.index.json ../index.gguf --tokens ids.txt)
+rm repacked/ids.txt
+cmp c.gguf index.gguf
+
 # All but few experts go without a token.
 exits 0 tessera calibrate in few.gguf --tokens few.txt
 contains "had no token, most of them in layer" out

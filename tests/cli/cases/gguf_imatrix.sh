@@ -59,3 +59,6 @@ contains "needs an importance matrix"
 head -c 100 all.gguf >cut.gguf
 exits 3 tessera gguf in cut-out.gguf --type Q4_K_M --no-tokenizer --imatrix cut.gguf
 [ -z "$(ls -d *-out.gguf* 2>/dev/null)" ]
+echo "a text, and no matrix" >text.dat
+exits 3 tessera gguf in text-out.gguf --type Q4_K_M --no-tokenizer --imatrix text.dat
+contains "neither GGUF nor a complete .dat file"

@@ -32,6 +32,7 @@ for type in Q8_0 Q6_K Q5_K_M Q4_K_M Q4_0 IQ4_XS Q3_K_M Q2_K MXFP4_MOE BF16; do
   rm type.gguf*
 done
 exits 1 tessera verify in q4.gguf --gate sqnr-4bit=60
+contains "; B q4.gguf: 139 tensors" out
 
 # The same logits as the source's, to the bit.
 python3 -c 'print(*(i * 7919 % 640 for i in range(40)))' >ids.txt

@@ -130,6 +130,36 @@ make 'store[EXPERT] = "int8"; config["quantization_config"] = compressed(ignore=
 finds stored-otherwise vllm
 make 'store[EXPERT] = "packed"; config["quantization_config"] = compressed(ignore=EXPERTS_ONLY + ["re:(?i)x"])'
 finds pattern vllm
+make 'store[EXPERT] = "packed"; c = config["quantization_config"] = compressed(); c["config_groups"]["group_0"]["targets"] = [r"re:.*mlp\.experts.*"]'
+finds untargeted sglang
+make 'store[EXPERT] = "packed"; c = config["quantization_config"] = compressed(ignore=EXPERTS_ONLY[1:]); c["config_groups"]["group_0"]["targets"] = ["re:.*"]'
+warns list-misses-unquantized vllm
+make 'store[EXPERT] = "packed"; c = config["quantization_config"] = compressed(ignore=EXPERTS_ONLY); c["config_groups"]["group_0"]["targets"] = [r"re:.*mlp\.experts.*"]'
+loads sglang
+make 'store[r"experts\.3\."] = "packed32"; store[EXPERT] = "packed"; config["quantization_config"] = compressed(ignore=EXPERTS_ONLY)'
+finds stored-otherwise vllm
+make 'store[r"experts\.3\."] = "gptq"; store[EXPERT] = "packed"; config["quantization_config"] = compressed(ignore=EXPERTS_ONLY)'
+finds experts-differ ktransformers
+
+# Bits, groups and zero points are those of the config, and the config is one that its reader takes.
+claims() {  # claims STORAGE CONFIG: experts stored so
+  make "store[EXPERT] = '$1'; config['quantization_config'] = $2"
+}
+for config in 'compressed(group=64' 'compressed(8, -1' 'compressed(symmetric=False' 'compressed(group=-1'; do
+  claims packed "$config, ignore=EXPERTS_ONLY)"
+  for engine in vllm sglang; do finds stored-otherwise $engine; done
+done
+claims packed_asym 'compressed(ignore=EXPERTS_ONLY)'
+finds stored-otherwise vllm
+make 'store[r"layers\.3\..*" + EXPERT] = "packed32"; store[EXPERT] = "packed"; config["quantization_config"] = compressed(ignore=EXPERTS_ONLY)'
+warns stored-otherwise vllm
+weights='c = config["quantization_config"] = compressed(ignore=EXPERTS_ONLY); w = c["config_groups"]["group_0"]["weights"]'
+for change in 'w["foo"] = 1' 'w["strategy"] = "channel"' 'w["group_size"] = -1' 'w["block_structure"] = [128, 128]'; do
+  make "store[EXPERT] = 'packed'; $weights; $change"
+  for engine in vllm sglang transformers ktransformers; do finds config-key $engine; done
+done
+make "store[EXPERT] = 'packed'; $weights; w.update(observer='minmax', observer_kwargs={}, actorder=None, block_structure=None)"
+loads vllm sglang
 make 'store[EXPERT] = "int8"; config["quantization_config"] = {"quant_method": "w8a8_int8", "ignore": EXPERTS_ONLY + [r"re:model\.layers\.3\..*"]}; store.clear(); store[r"layers\.[0-2].*" + EXPERT] = "int8"'
 warns list-misses-unquantized sglang
 make 'store[LINEAR] = "int8"; config["quantization_config"] = compressed(8, -1, "int-quantized", inputs=True, ignore=["mlp.gate"])'
@@ -165,6 +195,14 @@ make "store[EXPERT] = 'gptq'; config['quantization_config'] = $GPTQ, 'desc_act':
 finds act-order vllm
 make "store[EXPERT] = 'gptq'; config['quantization_config'] = $GPTQ, 'checkpoint_format': 'gptq_v2'}"
 warns gptq-v2 vllm
+for change in "'group_size': 64" "'bits': 8" "'group_size': -1" "'lm_head': True"; do
+  make "store[EXPERT] = 'gptq'; config['quantization_config'] = $GPTQ, $change}"
+  finds stored-otherwise vllm
+done
+for change in "'group_size': 64" "'zero_point': False"; do
+  make "store[LINEAR] = 'awq'; config['quantization_config'] = {**$AWQ, $change}"
+  for engine in vllm sglang; do finds stored-otherwise $engine; done
+done
 
 # INT8 blocks, W4AFP8 and TensorRT-LLM's two files.
 BLOCK='{"quant_method": "blockwise_int8", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}'
@@ -261,6 +299,27 @@ with open(sys.argv[1], "r+b") as file:
     file.write(b"\xff")
 PYTHON
 finds nan-codes amd --check
+
+# A shared expert that would run as the 257th routed one, stored otherwise.
+MANY='config.update(n_routed_experts=256, num_hidden_layers=2, num_nextn_predict_layers=0, moe_intermediate_size=128)
+old = read_folder(pathlib.Path("bf16"))
+tensors.update({n: None for n in old if re.search(r"layers\.(1\.mlp|[23])\.", n)})
+shapes = {"gate": (128, 256), "up": (128, 256), "down": (256, 128)}
+layer = "model.layers.1.mlp."
+tensors.update({f"{layer}shared_experts.{p}_proj.weight": zeros("BF16", *s) for p, s in shapes.items()})
+tensors[layer + "gate.weight"], tensors[layer + "gate.e_score_correction_bias"] = zeros("BF16", 256, 256), zeros("F32", 256)
+def experts(bits):
+    tensors.update({f"{layer}experts.{e}.{p}_proj.{part}": t for e in range(256) for p, s in shapes.items()
+                    for part, t in packed(*s, bits=bits).items()})
+    config["quantization_config"] = compressed(bits, ignore=EXPERTS_ONLY)
+'
+make "$MANY
+experts(4)"
+warns shared-expert-fusion sglang
+make "$MANY
+experts(8)"
+warns launch-flag sglang
+contains "--disable-shared-experts-fusion" out
 
 # The indexer.
 tessera synth v32 --preset tiny --family v3.2 --format bf16 -q >/dev/null

@@ -41,8 +41,10 @@ for scheme in w4a16 gptq4; do
   quantizes --scheme $scheme --all-linears
   reaches "$but_kv_b"
 done
-quantizes --scheme w4a16 --ignore 'layers\.1\.' --ignore 'experts\.3\.'
-reaches "$experts and '.layers.1.' not in m and '.experts.3.' not in m"
+quantizes --scheme w8a8 --ignore 'layers\.1\.' --ignore 'o_proj|down_proj$' --ignore 'layers\.[23]\.mlp\.experts'
+reaches "$but_kv_b and '.layers.1.' not in m and not m.endswith(('o_proj', 'down_proj')) and '.mlp.experts.' not in m"
+quantizes --scheme w4a16 --ignore 'layers\.1\.'
+reaches "$experts and '.layers.1.' not in m"
 json 'r"layers\\.1" in j["request"]["ignore"]' made/tessera.manifest.json
 # MTP experts are routed experts; without the module they are gone.
 json '"model.layers.3.mlp.experts.0.up_proj.weight_packed" in j["tensors"]' made/tessera.manifest.json

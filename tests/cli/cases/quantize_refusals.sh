@@ -14,6 +14,15 @@ refused 2 "exclude each other" --scheme w4a16 --experts-only --all-linears
 refused 2 "not a regular expression" --scheme w4a16 --ignore '('
 refused 2 "found in no module's name: exprets" --scheme w4a16 --ignore lm_head --ignore exprets
 refused 2 "found in no module's name: re:.*lm_head" --scheme w4a16 --ignore 're:.*lm_head'
+# Parts of what engines hold as one weight go together, and something must be left.
+for part in 'experts\.3\.' 'experts.*gate_proj' 'layers\.1\.mlp\.shared_experts\.up' 'layers\.0\.mlp\.gate' q_a_proj; do
+  refused 2 "left out as well, or none of them: model.layers." --scheme w8a8 --ignore "$part"
+done
+refused 2 "leaves nothing to quantize" --scheme w4a16 --ignore '.*'
+refused 2 "leaves nothing to quantize" --scheme w4a16 --ignore experts
+for scheme in w4afp8 trtllm-w4a8; do
+  refused 2 "leave out --all-linears" --scheme $scheme --all-linears --input-scale 0.01
+done
 for option in --experts-only --all-linears "--ignore lm_head"; do
   refused 2 "leave out --ignore, --experts-only and --all-linears" --scheme repack-ct $option
 done

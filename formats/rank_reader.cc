@@ -33,8 +33,7 @@ Result<void> RankReader::Read(const TensorInfo& tensor, const RankJoin& join, ui
 
 Result<void> RankReader::ReadPiece(const RankPiece& piece, uint64_t begin,
                                    std::span<std::byte> out) const {
-  TESSERA_ASSIGN(const auto file, files_.Get(piece.shard));
-  return file->ReadAt(piece.offset + begin, out);
+  return files_.ReadAt(piece.shard, piece.offset + begin, out);
 }
 
 Result<void> RankReader::ReadRows(uint64_t piece_bytes, const RankJoin& join, uint64_t begin,

@@ -175,6 +175,8 @@ class FaultTest(unittest.TestCase):
 
 
 class CrashTest(FaultTest):
+    ways = OTHER_WAYS
+
     def crash(self, call, number, threads):
         """Returns whether the run lived long enough to be killed at that call."""
         self.drop_output()
@@ -184,8 +186,7 @@ class CrashTest(FaultTest):
             return False
         self.assertEqual(done.status, KILLED, done.err)
         self.assert_consistent()
-        ways = OTHER_WAYS
-        self.assert_rerun_finishes(*ways[number % len(ways)])
+        self.assert_rerun_finishes(*self.ways[number % len(self.ways)])
         return True
 
     def sweep(self, call, threads, numbers):

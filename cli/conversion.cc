@@ -14,6 +14,7 @@
 #include "convert/planner.h"
 #include "convert/preflight.h"
 #include "convert/slots.h"
+#include "formats/zstd_frames.h"
 
 namespace tessera::cli {
 namespace {
@@ -176,8 +177,22 @@ void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers
   terminal.Print("plan     " + ToHex(plan.hash) + "\n");
 }
 
+// Of a compressed output: what its files take up.
+uint64_t StoredBytes(const ConversionOptions& options, const Plan& plan) {
+  const std::vector<std::filesystem::path> folders = options.request.Outputs();
+  uint64_t bytes = 0;
+  for (const PlanFile& file : plan.files) {
+    std::error_code error;
+    const uint64_t size = std::filesystem::file_size(folders[file.folder] / file.name, error);
+    if (!error) bytes += size;
+  }
+  return bytes;
+}
+
 void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera::Outcome& outcome,
                double seconds, Terminal& terminal) {
+  const bool compressed =
+      plan.compress != 0 && !options.run.rehearse && outcome.parts_left.empty();
   if (terminal.json) {
     SortedJson json = PlanJson(plan);
     if (options.request.dedup_mtp) json["mtp_duplicates"] = CopiesJson(plan);
@@ -189,6 +204,7 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
     json["nan_codes"] = outcome.nan_codes;
     json["clipped"] = outcome.clipped;
     json["below"] = BelowJson(outcome.below);
+    if (compressed) json["stored_bytes"] = StoredBytes(options, plan);
     if (IsPart(options.run)) {
       json["part"] = PartJson(plan, options.run.part);
       json["parts_left"] = outcome.parts_left;
@@ -214,6 +230,9 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
                  Plural(plan.tensors.size(), "tensor") + " in " +
                  Plural(plan.files.size(), "file") + ", " + HumanBytes(plan.payload_bytes) +
                  ", in " + std::to_string(static_cast<uint64_t>(seconds + 0.5)) + " s\n");
+  if (compressed) {
+    terminal.Print("compressed to " + HumanBytes(StoredBytes(options, plan)) + "\n");
+  }
   terminal.Print("ledger: " + LedgerText(plan) + "\n");
   PrintEngines(plan, terminal);
   if (outcome.execution.resumed_steps != 0) {
@@ -356,6 +375,26 @@ Result<void> ApplySandbox(const ConversionOptions& options) {
   return EnterSandbox(paths);
 }
 
+// "zstd:9"
+Result<int> ParseCompression(const std::string& text) {
+  constexpr std::string_view kZstd = "zstd";
+  int level = kDefaultZstdLevel;
+  const std::string_view rest = std::string_view(text).substr(std::min(text.size(), kZstd.size()));
+  const char* const end = rest.data() + rest.size();
+  const bool says_level = rest.starts_with(':');
+  if (says_level) {
+    const auto parsed = std::from_chars(rest.data() + 1, end, level);
+    if (parsed.ec != std::errc() || parsed.ptr != end) level = 0;
+  }
+  if (text.starts_with(kZstd) && (rest.empty() || says_level) && level >= 1 &&
+      level <= kMaxZstdLevel) {
+    return level;
+  }
+  return Fail(
+      Error(ErrorCode::kUsage, "--compress: not a way to compress: " + text)
+          .Expected("zstd, or zstd:LEVEL with a level from 1 to " + std::to_string(kMaxZstdLevel)));
+}
+
 Result<MtpMode> ParseMtp(const std::string& text) {
   for (const MtpMode mode : {MtpMode::kKeep, MtpMode::kDrop, MtpMode::kOnly}) {
     if (Name(mode) == text) return mode;
@@ -432,6 +471,9 @@ void AddRunOptions(CLI::App& verb, Session& session, ConversionOptions& o) {
 void AddShardOptions(CLI::App& verb, Session& session, ConversionOptions& o) {
   verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
   AddRunOptions(verb, session, o);
+  verb.add_option("--compress", o.compress,
+                  "zstd[:LEVEL]: store shards as *.safetensors.zst; LEVEL is 1 to 19, else 3")
+      ->group(kMore);
   verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
                 "Drop the MTP module's embedding and head where they are copies")
       ->group(kMore);
@@ -461,6 +503,9 @@ Result<Outcome> RunConversion(const ConversionOptions& typed, Terminal& terminal
   }
   if (!options.shard_size.empty()) {
     TESSERA_ASSIGN(options.request.shard_size, ParseBytes("--shard-size", options.shard_size));
+  }
+  if (!options.compress.empty()) {
+    TESSERA_ASSIGN(options.request.compress, ParseCompression(options.compress));
   }
   if (options.dry_run && options.run.rehearse) {
     return Fail(ErrorCode::kUsage, "--dry-run and --rehearse exclude each other");

@@ -16,7 +16,7 @@ struct ConversionOptions {
   bool dry_run = false;
   bool sandbox = false;
   // As typed; turned into request and run by RunConversion.
-  std::string mtp, names, shard_size, memory, part;
+  std::string mtp, names, shard_size, memory, part, compress;
   std::filesystem::path seal;  // what `finish` adds to a part's command: the folder it was given
   const Session* session = nullptr;
 };

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "cli/findings.h"
+#include "formats/shard_name.h"
 #include "quant/storage.h"
 
 namespace tessera::cli {
@@ -17,10 +18,11 @@ constexpr std::string_view kScales = "scales", kBuffers = "buffers";
 // One shard of several cannot be complete by itself, nor hold every scale.
 bool IsOneOfSeveral(const fs::path& path) {
   std::error_code ignored;
-  if (path.extension() != ".safetensors" || fs::is_directory(path, ignored)) return false;
+  if (!IsShardName(path.filename().string()) || fs::is_directory(path, ignored)) return false;
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".safetensors" && entry.path().filename() != path.filename()) {
+    const fs::path name = entry.path().filename();
+    if (IsShardName(name.string()) && name != path.filename()) {
       return true;
     }
   }

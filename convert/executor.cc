@@ -107,6 +107,7 @@ class Executor {
     free_.Reserve(buffers.slots);
     computed_.Reserve(buffers.slots);
     slot_bytes_ = buffers.slot_bytes;
+    packers_ = buffers.packers;
     reserve_.Set(buffers.reserve);
     for (Slot& slot : slots_) {
       TESSERA_ASSIGN(slot.buffer, Buffer::Allocate(buffers.slot_bytes));
@@ -136,7 +137,7 @@ class Executor {
 
   // Takes over what the journals record, as far as the files are still there.
   Result<void> Resume() {
-    output_.emplace(plan_, *out_, kOpenOutputs);
+    output_.emplace(plan_, options_, *out_, kOpenOutputs, packers_);
     // Before the journals are read: a file that another part publishes between has its records.
     for (uint32_t file = 0; file < plan_.files.size(); ++file) {
       state_.push_back(output_->Look(file));
@@ -551,6 +552,7 @@ class Executor {
   std::vector<ValueStats> stats_;  // by tile
 
   uint64_t slot_bytes_ = 0;
+  unsigned packers_ = 0;
   Reserve reserve_;
   std::vector<Slot> slots_;
   Channel<Slot*, Order::kNewestFirst> free_;  // the slot last used is the one still in cache

@@ -1,4 +1,5 @@
-// The shards being written: staged as OUT/.partial/NAME.part, renamed into their OUT once whole.
+// The shards being written: staged as OUT/.partial/NAME.part, renamed into their OUT once whole. Of
+// a plan that compresses, a whole one is compressed first: what is staged is always plain.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 
 #include "convert/output_folders.h"
 #include "convert/plan.h"
+#include "convert/request.h"
 #include "formats/file.h"
 #include "formats/result.h"
 
@@ -14,8 +16,10 @@ namespace tessera {
 
 class OutputFiles {
  public:
-  // At most `open_limit` files are open at once. Both references must outlive this.
-  OutputFiles(const Plan& plan, const OutputFolders& out, size_t open_limit);
+  // At most `open_limit` files are open at once; `packers` threads compress. All references must
+  // outlive this.
+  OutputFiles(const Plan& plan, const RunOptions& options, const OutputFolders& out,
+              size_t open_limit, unsigned packers);
 
   // Thread-safe. On first use in this run the file is made (or found), sized, and its header
   // written.
@@ -25,7 +29,7 @@ class OutputFiles {
   bool comes_last(uint32_t file) const { return plan_.first_file_last && file == 0; }
 
   // The file's bytes are all written: checks the size, syncs, renames (see publish.h), syncs the
-  // folder.
+  // folder. To compress takes time; a stop ends it, and the next run does it again.
   Result<void> Publish(uint32_t file);
 
   // What a former run left of a file. Of another size than planned it counts as absent: what the
@@ -44,8 +48,16 @@ class OutputFiles {
   std::filesystem::path FinalPath(uint32_t file) const;
   std::filesystem::path StagedPath(uint32_t file) const;
   Result<File> Open(uint32_t file);
+  Result<void> PublishPacked(uint32_t file);
+  Result<void> UnpackStaged(uint32_t file) const;
+  bool IsPublished(uint32_t file) const;
+  StopCheck UntilStopped() const {
+    return [this] { return options_.CheckStop(); };
+  }
 
   const Plan& plan_;
+  const RunOptions& options_;
+  const unsigned packers_;
   const OutputFolders& out_;
   std::vector<bool> prepared_;  // guarded by the cache's own lock: only its opener touches it
   FileCache cache_;

@@ -25,7 +25,7 @@ inline constexpr uint64_t kTileBytes = uint64_t{8} << 20;
 struct PlanFile {
   std::string name;    // within OUT
   std::string header;  // everything before the first tensor's bytes
-  uint64_t bytes = 0;  // of the whole file
+  uint64_t bytes = 0;  // of the whole file, before it is compressed
   uint32_t folder = 0;
 };
 
@@ -132,6 +132,7 @@ struct Plan {
   std::vector<PlanFolder> folders;  // [0] keeps the journal and is sealed last
   std::vector<PlanFile> files;      // by folder, then name
   bool first_file_last = false;     // its final name says that all files are there
+  int compress = 0;                 // files are stored as zstd of this level; 0: as they are
   std::vector<PlanTensor> tensors;  // by file, then offset
   std::vector<Step> steps;          // by source shard and offset: reading is sequential
   uint64_t tiles = 0, digests = 0;

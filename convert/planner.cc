@@ -66,6 +66,7 @@ class Planner {
       TESSERA_ASSIGN(PlanFolder module, ModuleFolder(source_, request_.split_for));
       plan_.folders.push_back(std::move(module));
     }
+    Compress();
     Count();
     TESSERA_TRY(EditConfigText());
     plan_.hash = HashPlan(plan_);
@@ -84,6 +85,7 @@ class Planner {
     plan_.sources = {source_.checkpoint};
     plan_.storage = {source_.storage};
     shards_.assign(source_.checkpoint->shards().begin(), source_.checkpoint->shards().end());
+    for (Shard& shard : shards_) shard.name = std::string(Uncompressed(shard.name));
     if (request_.module) TESSERA_TRY(Join(options));
     if (request_.scales_from) {
       TESSERA_ASSIGN(scales_, OpenSource(*request_.scales_from, options));
@@ -391,6 +393,12 @@ class Planner {
     return {};
   }
 
+  void Compress() {
+    plan_.compress = request_.compress;
+    if (plan_.compress == 0) return;
+    for (PlanFile& file : plan_.files) file.name += kZstdEnding;
+  }
+
   void Count() {
     Tally(plan_);
     for (const std::vector<Fate>& fates : fates_) CountFates(fates, plan_);
@@ -420,6 +428,9 @@ class Planner {
     }
     if (!copies.empty()) request.emplace_back("dedup_mtp", copies);
     if (request_.sha256) request.emplace_back("sha256", "true");
+    if (request_.compress != 0) {
+      request.emplace_back("compress", "zstd:" + std::to_string(request_.compress));
+    }
     if (ShardSize() != 0) {
       request.emplace_back("shard_size", std::to_string(ShardSize()));
     }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "formats/file.h"
+#include "formats/zstd_frames.h"
 
 namespace tessera {
 namespace {
@@ -56,9 +57,14 @@ fs::path NearestExisting(fs::path path) {
 // Shards and what is copied beside them; config, index and manifest are at most a few times that.
 uint64_t BytesOf(uint32_t folder, const Plan& plan) {
   uint64_t bytes = 0;
+  uint64_t largest = 0;
   for (const PlanFile& file : plan.files) {
-    if (file.folder == folder) bytes += file.bytes;
+    if (file.folder != folder) continue;
+    bytes += plan.compress != 0 ? ZstdBound(file.bytes) : file.bytes;
+    largest = std::max(largest, file.bytes);
   }
+  // What is being compressed is there twice.
+  if (plan.compress != 0) bytes += largest;
   for (const std::string& name : plan.folders[folder].side_files) {
     std::error_code error;
     const uint64_t size = fs::file_size(plan.sources[0]->dir() / name, error);

@@ -73,6 +73,7 @@ struct Request {
   bool reblock = false;         // with mp: cut FP8 beyond its blocks
   bool no_index = false;        // accept several shards without an index
   bool sha256 = false;          // whole-file SHA-256 in the manifest
+  int compress = 0;             // shards are stored as zstd of this level; 0: as they are
   bool force = false;           // replace an output that tessera wrote
 
   // Whether weights stay stored as they are, and with them what says how.

@@ -130,6 +130,11 @@ Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, uint32_t folde
     ManifestFile& file = files.emplace_back();
     file.name = planned.name;
     file.bytes = planned.bytes;
+    if (plan.compress != 0) {
+      TESSERA_ASSIGN(const File stored, File::OpenRead(out / planned.name));
+      TESSERA_ASSIGN(const FileIdentity identity, stored.Identity());
+      file.bytes = identity.size;
+    }
     file.header = Xxh3(planned.header);
     if (sha256) {
       TESSERA_ASSIGN(file.sha256, Sha256Of(out / planned.name, check));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "convert/worker_pool.h"
+#include "formats/zstd_frames.h"
 
 namespace tessera {
 namespace {
@@ -104,7 +105,9 @@ Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options) {
   }
   buffers.slot_bytes = std::max(buffers.slot_bytes, uint64_t{kAlignment});
   const bool reserves = largest > buffers.slot_bytes;
-  const uint64_t least = buffers.slot_bytes + (reserves ? largest : 0);
+  if (plan.compress != 0) buffers.packer_bytes = ZstdPacker::BytesFor(plan.compress);
+  const uint64_t one_tile = buffers.slot_bytes + (reserves ? largest : 0);
+  const uint64_t least = one_tile + buffers.packer_bytes;
   const uint64_t memory = options.memory == 0 ? std::max(kDefaultMemory, least) : options.memory;
   if (least > memory) {
     return Fail(Error(ErrorCode::kMemoryBudget, "the memory budget is too small for a single tile")
@@ -113,12 +116,18 @@ Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options) {
   }
   // Beyond a few tiles a thread, more slots only make more of memory dirty.
   const uint64_t threads = options.threads == 0 ? AvailableCores() : options.threads;
+  if (plan.compress != 0) {
+    const uint64_t share = std::min(memory - one_tile, memory / 4);
+    buffers.packers =
+        static_cast<uint32_t>(std::clamp<uint64_t>(share / buffers.packer_bytes, 1, threads));
+  }
   const uint64_t useful =
       std::min<uint64_t>(2 * threads + 4 * kIoThreads, std::max<uint64_t>(1, plan.tiles));
-  const uint64_t for_slots = memory - (reserves ? largest : 0);
+  const uint64_t for_tiles = memory - buffers.packer_bytes * buffers.packers;
+  const uint64_t for_slots = for_tiles - (reserves ? largest : 0);
   buffers.slots = static_cast<uint32_t>(std::min(for_slots / buffers.slot_bytes, useful));
   if (reserves) {
-    const uint64_t left = memory - buffers.slots * buffers.slot_bytes;
+    const uint64_t left = for_tiles - buffers.slots * buffers.slot_bytes;
     buffers.reserve = std::min(left, useful * largest);
   }
   return buffers;

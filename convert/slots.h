@@ -25,8 +25,10 @@ struct Buffers {
   uint64_t slot_bytes = 0;
   uint32_t slots = 0;
   uint64_t reserve = 0;
+  uint32_t packers = 0;  // threads that compress files, and what each of them holds
+  uint64_t packer_bytes = 0;
 
-  uint64_t bytes() const { return slot_bytes * slots + reserve; }
+  uint64_t bytes() const { return slot_bytes * slots + reserve + packer_bytes * packers; }
 };
 // kMemoryBudget, naming the least that would do, if not even one tile fits.
 Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options);

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "formats/checkpoint_survey.h"
-#include "formats/page_cache.h"
 #include "formats/rank_reader.h"
+#include "formats/shard_files.h"
 
 namespace tessera {
 namespace {
@@ -39,13 +39,17 @@ Result<File> OpenUnchanged(const fs::path& path, const FileIdentity& seen) {
 
 struct Checkpoint::State {
   State(CheckpointSurvey found, size_t open_limit)
-      : survey(std::move(found)), files(open_limit, [this](uint32_t shard) {
-          return OpenUnchanged(survey.dir / survey.shards[shard].name,
-                               survey.shards[shard].identity);
-        }) {}
+      : survey(std::move(found)),
+        files(
+            open_limit,
+            [this](uint32_t shard) {
+              return OpenUnchanged(survey.dir / survey.shards[shard].name,
+                                   survey.shards[shard].identity);
+            },
+            survey.frames) {}
 
   const CheckpointSurvey survey;
-  FileCache files;
+  ShardFiles files;
 };
 
 Checkpoint::Checkpoint(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -110,8 +114,7 @@ Result<void> Checkpoint::ReadBytes(const TensorExtent& tensor, uint64_t begin,
     const RankReader reader(survey.joins, survey.shards, state_->files);
     return reader.Read(tensor.info, survey.joins.joins[IndexOf(tensor)], begin, out);
   }
-  TESSERA_ASSIGN(const auto file, state_->files.Get(tensor.shard));
-  auto read = ReadPastCache(*file, tensor.offset + begin, out);
+  auto read = state_->files.ReadAt(tensor.shard, tensor.offset + begin, out);
   if (!read) return Fail(std::move(read).error().Of(tensor.info.name()));
   return {};
 }

@@ -31,6 +31,18 @@ bool IsForeignWeights(std::string_view name) {
          is("consolidated", ".pth") || is("", ".gguf") || is("", ".ckpt");
 }
 
+// Of a compressed shard. What is none is told by what it is instead.
+Result<ZstdFrames> ReadFrames(const File& file) {
+  Result<ZstdFrames> frames = ZstdFrames::Read(file);
+  if (frames) return frames;
+  const auto header = ReadSafetensorsHeader(file);
+  if (!header && header.error().code() != ErrorCode::kLfsPointer) return frames;
+  if (!header) return Fail(header.error());
+  return Fail(Error(ErrorCode::kUnsupported, "the file is not compressed, as its name says")
+                  .In(file.path().string())
+                  .Next("rename it: without " + std::string(kZstdEnding)));
+}
+
 class Surveyor {
  public:
   Surveyor(const CheckpointOptions& options, FaultList& faults)
@@ -55,7 +67,8 @@ class Surveyor {
   bool Locate(const fs::path& path);
   void ReadIndex();
   void FindIndex();
-  std::vector<std::string> InListing(std::string_view ending) const;
+  void FindOtherForms();
+  std::vector<std::string> ShardsInListing() const;
   void NameShards(std::vector<std::string> names);
   void CheckShardSet();
   void CheckForeign();
@@ -103,7 +116,7 @@ bool Surveyor::Locate(const fs::path& path) {
     survey_.dir = path;
   } else {
     survey_.dir = path.has_parent_path() ? path.parent_path() : fs::path(".");
-    one_file_ = name.ends_with(".safetensors");
+    one_file_ = IsShardName(name);
     if (!one_file_ && !name.ends_with(".index.json")) {
       faults_.Add(Error(ErrorCode::kUnsupported, "not a checkpoint")
                       .In(path.string())
@@ -126,6 +139,7 @@ void Surveyor::NameShards(std::vector<std::string> names) {
   for (std::string& name : names) {
     survey_.shards.push_back({std::move(name), {}, 0, {}, {}, 0});
   }
+  survey_.frames.resize(survey_.shards.size());
   absent_.resize(survey_.shards.size());
   read_.resize(survey_.shards.size());
 }
@@ -136,19 +150,23 @@ void Surveyor::ReadIndex() {
   if (!index_path_.empty() && faults_.empty()) {
     if (auto index = ReadShardIndex(index_path_)) {
       index_ = *std::move(index);
+      FindOtherForms();
       return NameShards(index_->files);
     } else {
       faults_.Add(std::move(index).error());
     }
   }
-  NameShards(InListing(".safetensors"));
+  NameShards(ShardsInListing());
   ranked_ = index_path_.empty() && std::ranges::any_of(survey_.shards, [](const Shard& shard) {
               return ParseRankShardName(shard.name).has_value();
             });
 }
 
 void Surveyor::FindIndex() {
-  const std::vector<std::string> found = InListing(".safetensors.index.json");
+  std::vector<std::string> found;
+  std::ranges::copy_if(listing_, std::back_inserter(found), [](std::string_view name) {
+    return name.ends_with(".safetensors.index.json");
+  });
   if (found.empty()) return;
   index_path_ = InDir(found[0]);
   if (found.size() == 1) return;
@@ -158,10 +176,19 @@ void Surveyor::FindIndex() {
                   .Next("give the path of the index that is meant"));
 }
 
-std::vector<std::string> Surveyor::InListing(std::string_view ending) const {
+// A shard that is not there as the index names it may be there compressed, or unpacked.
+void Surveyor::FindOtherForms() {
+  for (std::string& name : index_->files) {
+    if (OnDisk(name) || !IsShardName(name)) continue;
+    std::string other =
+        IsCompressed(name) ? std::string(Uncompressed(name)) : name + std::string(kZstdEnding);
+    if (OnDisk(other)) name = std::move(other);
+  }
+}
+
+std::vector<std::string> Surveyor::ShardsInListing() const {
   std::vector<std::string> names;
-  std::ranges::copy_if(listing_, std::back_inserter(names),
-                       [&](std::string_view name) { return name.ends_with(ending); });
+  std::ranges::copy_if(listing_, std::back_inserter(names), IsShardName);
   return names;
 }
 
@@ -188,9 +215,10 @@ void Surveyor::CheckShardSet() {
                       .Next("the download is incomplete; fetch the file again"));
     }
   }
+  std::ranges::sort(names);
   if (index_) {
     for (const std::string& name : listing_) {
-      if (!name.ends_with(".safetensors") || std::ranges::binary_search(names, name)) continue;
+      if (!IsShardName(name) || std::ranges::binary_search(names, name)) continue;
       faults_.Add(Error(ErrorCode::kExtraShard, "a safetensors file that the index does not name")
                       .In(InDir(name).string())
                       .Next("it may be left over from another release: move it away"));
@@ -237,8 +265,15 @@ void Surveyor::ReadShard(uint32_t number) {
   ReadNothingAhead(*file);
   const auto identity = file->Identity();
   if (!identity) return faults_.Add(identity.error());
+  std::optional<ZstdFrames>& frames = survey_.frames[number];
+  if (IsCompressed(shard.name)) {
+    auto read = ReadFrames(*file);
+    if (!read) return faults_.Add(std::move(read).error());
+    frames = *std::move(read);
+  }
+  const FileContents contents(*file, frames ? &*frames : nullptr);
   std::string raw;
-  auto header = ReadSafetensorsHeader(*file, &raw);
+  auto header = ReadSafetensorsHeader(contents, &raw);
   if (!header) return faults_.Add(std::move(header).error());
   if (auto fault = AddHeaderBytes(header_bytes_, raw.size(), file->path())) {
     return faults_.Add(*std::move(fault));
@@ -247,7 +282,8 @@ void Surveyor::ReadShard(uint32_t number) {
   shard.data_begin = header->data_begin;
   shard.header = Xxh3(raw);
   shard.tensors = static_cast<uint32_t>(header->entries.size());
-  const auto samples = SampleData(*file, header->data_begin, identity->size);
+  const auto samples =
+      SampleData(contents, header->data_begin, header->data_begin + header->data_bytes);
   if (!samples) return faults_.Add(samples.error());
   shard.samples = *samples;
   read_[number] = true;
@@ -441,7 +477,7 @@ void Surveyor::AddFindings() {
 
 }  // namespace
 
-Result<Digest> SampleData(const File& file, uint64_t begin, uint64_t end) {
+Result<Digest> SampleData(const FileContents& file, uint64_t begin, uint64_t end) {
   constexpr uint64_t kSample = 4096;
   std::array<std::byte, kSample> buffer;
   const uint64_t size = std::min(kSample, end - begin);

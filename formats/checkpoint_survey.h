@@ -11,10 +11,12 @@
 
 #include "formats/checkpoint.h"
 #include "formats/fault_list.h"
+#include "formats/file_contents.h"
 #include "formats/finding.h"
 #include "formats/gguf.h"
 #include "formats/hash.h"
 #include "formats/rank_assembly.h"
+#include "formats/shard_files.h"
 #include "formats/side_files.h"
 
 namespace tessera {
@@ -22,6 +24,7 @@ namespace tessera {
 struct CheckpointSurvey {
   std::filesystem::path dir;
   std::vector<Shard> shards;          // by name
+  ShardFrames frames;                 // of those that are compressed
   std::vector<TensorExtent> tensors;  // by name
   RankJoins joins;                    // of ranks only
   uint64_t payload_bytes = 0;
@@ -40,7 +43,7 @@ CheckpointSurvey SurveyCheckpoint(const std::filesystem::path& path,
 
 // A little of the first, middle and last data: two checkpoints of one shape, such as two steps of
 // one training run, have equal headers and must not pass for each other.
-Result<Digest> SampleData(const File& file, uint64_t begin, uint64_t end);
+Result<Digest> SampleData(const FileContents& file, uint64_t begin, uint64_t end);
 // Bounds what the headers of all files together make us hold.
 std::optional<Error> AddHeaderBytes(uint64_t& sum, uint64_t bytes,
                                     const std::filesystem::path& file);

@@ -262,8 +262,7 @@ bool LeadsToGguf(const fs::path& path) {
   if (!fs::is_directory(path, ignored)) return IsGgufName(path.filename().string());
   const auto listing = ListFolder(path);
   return listing && std::ranges::any_of(*listing, IsGgufName) &&
-         std::ranges::none_of(
-             *listing, [](const std::string& name) { return name.ends_with(".safetensors"); });
+         std::ranges::none_of(*listing, [](const std::string& name) { return IsShardName(name); });
 }
 
 CheckpointSurvey SurveyGguf(const fs::path& path, const CheckpointOptions& options,

@@ -13,7 +13,8 @@ namespace {
 // The file's rank, if its name is spelt as the demo spells it.
 std::optional<RankShardName> RankOf(const std::string& file) {
   const std::optional<RankShardName> name = ParseRankShardName(file);
-  if (!name || ToString(*name) != file || name->rank >= name->count) return std::nullopt;
+  if (!name || ToString(*name) != Uncompressed(file) || name->rank >= name->count)
+    return std::nullopt;
   return name;
 }
 

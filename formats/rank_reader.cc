@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "formats/page_cache.h"
 
 namespace tessera {
 namespace {
@@ -35,8 +34,7 @@ Result<void> RankReader::Read(const TensorInfo& tensor, const RankJoin& join, ui
 
 Result<void> RankReader::ReadPiece(const RankPiece& piece, uint64_t begin,
                                    std::span<std::byte> out) const {
-  TESSERA_ASSIGN(const auto file, files_.Get(piece.shard));
-  return ReadPastCache(*file, piece.offset + begin, out);
+  return files_.ReadAt(piece.shard, piece.offset + begin, out);
 }
 
 Result<void> RankReader::ReadRows(uint64_t piece_bytes, const RankJoin& join, uint64_t begin,

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <span>
 
-#include "formats/file.h"
 #include "formats/rank_assembly.h"
 #include "formats/result.h"
+#include "formats/shard_files.h"
 
 namespace tessera {
 
@@ -16,7 +16,7 @@ namespace tessera {
 // hold alike are all read, and a difference is kRanksDiffer. Thread-safe; needs 1 MiB beside `out`.
 class RankReader {
  public:
-  RankReader(const RankJoins& joins, std::span<const Shard> shards, FileCache& files)
+  RankReader(const RankJoins& joins, std::span<const Shard> shards, ShardFiles& files)
       : joins_(joins), shards_(shards), files_(files) {}
 
   Result<void> Read(const TensorInfo& tensor, const RankJoin& join, uint64_t begin,
@@ -35,7 +35,7 @@ class RankReader {
 
   const RankJoins& joins_;
   const std::span<const Shard> shards_;
-  FileCache& files_;
+  ShardFiles& files_;
 };
 
 }  // namespace tessera

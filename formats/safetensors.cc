@@ -385,17 +385,17 @@ Error LfsPointerError() {
       .Next("run `git lfs pull` in its folder, or download the file again");
 }
 
-Result<SafetensorsHeader> ReadSafetensorsHeader(const File& file, std::string* raw) {
+Result<SafetensorsHeader> ReadSafetensorsHeader(const FileContents& file, std::string* raw) {
   const std::string path = file.path().string();
-  TESSERA_ASSIGN(const FileIdentity identity, file.Identity());
-  if (identity.size < kLengthBytes) {
+  TESSERA_ASSIGN(const uint64_t size, file.Bytes());
+  if (size < kLengthBytes) {
     return Fail(Error(ErrorCode::kHeaderTooSmall, "too short for a safetensors file")
                     .In(path)
                     .Expected("at least 8 bytes")
-                    .Found(std::to_string(identity.size) + " bytes")
+                    .Found(std::to_string(size) + " bytes")
                     .Next("the download is incomplete; fetch the file again"));
   }
-  std::string bytes(std::min<uint64_t>(identity.size, kLfsPointerBeginning.size()), '\0');
+  std::string bytes(std::min<uint64_t>(size, kLfsPointerBeginning.size()), '\0');
   TESSERA_TRY(file.ReadAt(0, std::as_writable_bytes(std::span(bytes))));
   if (IsLfsPointer(bytes)) return Fail(LfsPointerError().In(path));
   uint64_t length = 0;
@@ -407,7 +407,7 @@ Result<SafetensorsHeader> ReadSafetensorsHeader(const File& file, std::string* r
                     .Found(std::to_string(length) + " bytes")
                     .Next("most likely this is not a safetensors file"));
   }
-  const uint64_t after_length = identity.size - kLengthBytes;
+  const uint64_t after_length = size - kLengthBytes;
   if (length > after_length) {
     return Fail(Error(ErrorCode::kHeaderPastEnd, "the header runs past the end of the file")
                     .In(path)

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "formats/file.h"
+#include "formats/file_contents.h"
 #include "formats/result.h"
 #include "formats/tensor.h"
 
@@ -47,7 +47,8 @@ Error LfsPointerError();
 
 // Reads and parses the header of an open file; the error names the file. `raw`, if given, receives
 // the header bytes, length field included (for fingerprints).
-Result<SafetensorsHeader> ReadSafetensorsHeader(const File& file, std::string* raw = nullptr);
+Result<SafetensorsHeader> ReadSafetensorsHeader(const FileContents& file,
+                                                std::string* raw = nullptr);
 
 // Renders length field, JSON and padding spaces (to a multiple of 8, as upstream's writer) for
 // tensors laid out one after the other in the given order, which is also their order in the JSON;

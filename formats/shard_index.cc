@@ -15,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kExtension = ".safetensors";
 constexpr size_t kMaxIndexFiles = size_t{1} << 16;
 
 class IndexEvents final : public JsonEvents {
@@ -212,14 +211,14 @@ Result<void> CheckShardName(std::string_view name) {
   const bool plain = std::ranges::none_of(name, [](char c) {
     return c == '/' || c == '\\' || static_cast<uint8_t>(c) < 0x20 || c == 0x7F;
   });
-  if (plain && name.size() > kExtension.size() && name.size() <= kMaxName &&
-      name.ends_with(kExtension) && name.front() != '-' && name.front() != '.' &&
-      name.find("..") == std::string_view::npos) {
+  if (plain && !name.empty() && name.size() <= kMaxName && IsShardName(name) &&
+      name.front() != '-' && name.front() != '.' && name.find("..") == std::string_view::npos) {
     return {};
   }
   return Fail(
       Error(ErrorCode::kBadFileName, "not a name a shard may have")
-          .Expected("one file name in the same folder that ends in .safetensors")
+          .Expected(
+              "one file name in the same folder that ends in .safetensors, or .safetensors.zst")
           .Found(QuoteJson(name.substr(0, kMaxName)))
           .Next("a file name that leads elsewhere is how a hostile index reads other files"));
 }

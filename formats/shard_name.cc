@@ -31,7 +31,19 @@ std::string Padded(uint64_t value, uint8_t width) {
 
 }  // namespace
 
+bool IsShardName(std::string_view file_name) { return Uncompressed(file_name).ends_with(kEnding); }
+
+bool IsCompressed(std::string_view file_name) {
+  return file_name.ends_with(kZstdEnding) && IsShardName(file_name);
+}
+
+std::string_view Uncompressed(std::string_view file_name) {
+  if (file_name.ends_with(kZstdEnding)) file_name.remove_suffix(kZstdEnding.size());
+  return file_name;
+}
+
 std::optional<ShardName> ParseShardName(std::string_view file_name, std::string_view ending) {
+  if (ending == kEnding) file_name = Uncompressed(file_name);
   if (!file_name.ends_with(ending)) return std::nullopt;
   file_name.remove_suffix(ending.size());
   const size_t of = file_name.rfind(kOf);
@@ -58,6 +70,7 @@ std::string ToString(const ShardName& name, std::string_view ending) {
 }
 
 std::optional<RankShardName> ParseRankShardName(std::string_view file_name) {
+  file_name = Uncompressed(file_name);
   if (!file_name.starts_with(kModel) || !file_name.ends_with(kEnding)) return std::nullopt;
   file_name.remove_prefix(kModel.size());
   file_name.remove_suffix(kEnding.size());

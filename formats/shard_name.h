@@ -16,8 +16,15 @@ struct ShardName {
 };
 
 inline constexpr std::string_view kGgufEnding = ".gguf";
+inline constexpr std::string_view kZstdEnding = ".zst";
 
-// nullopt for a name of another form.
+// *.safetensors, or the same compressed: *.safetensors.zst.
+bool IsShardName(std::string_view file_name);
+bool IsCompressed(std::string_view file_name);
+// Without the ending that says so.
+std::string_view Uncompressed(std::string_view file_name);
+
+// nullopt for a name of another form. A compressed shard counts as what it holds.
 std::optional<ShardName> ParseShardName(std::string_view file_name,
                                         std::string_view ending = ".safetensors");
 std::string ToString(const ShardName& name, std::string_view ending = ".safetensors");

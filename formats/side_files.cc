@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "formats/file.h"
+#include "formats/shard_name.h"
 
 namespace tessera {
 namespace {
@@ -14,8 +15,8 @@ constexpr size_t kMaxSideFiles = 65536;
 constexpr int kMaxFolderDepth = 16;
 
 bool IsOurs(const std::string& name) {
-  return name == "config.json" || name == "tessera.manifest.json" ||
-         name.ends_with(".safetensors") || name.ends_with(".index.json");
+  return name == "config.json" || name == "tessera.manifest.json" || IsShardName(name) ||
+         name.ends_with(".index.json");
 }
 
 class Walk {

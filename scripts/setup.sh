@@ -6,7 +6,7 @@ set -eu
 
 packages="g++ cmake ninja-build pkg-config libhwy-dev libtbb-dev libopenblas-dev libzstd-dev
   libxxhash-dev libpcre2-dev nlohmann-json3-dev libcli11-dev libssl-dev libgtest-dev libbenchmark-dev
-  libopenmpi-dev openmpi-bin parallel python3 python3-venv strace"
+  libopenmpi-dev openmpi-bin parallel python3 python3-venv strace zstd"
 
 if ! command -v apt-get >/dev/null; then
   echo "setup: no apt-get here; install the counterparts of:" $packages >&2

@@ -143,6 +143,7 @@ Result<Verdict> JudgeCheckpoint(const EngineProfile& engine, const Checkpoint& c
   }
   Judgement judgement(engine, checkpoint, *config, *spec, options, std::move(files));
   CheckModel(judgement);
+  RefuseCompressed(judgement);
   engine.judge(judgement);
   return Verdict{.quantization = judgement.claim.Describe(),
                  .findings = std::move(judgement.findings)};

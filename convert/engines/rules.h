@@ -16,6 +16,8 @@ namespace tessera {
 void CheckModel(Judgement& j);
 
 // --- files (rules_files.cc) ---
+// Engines read safetensors files as they are.
+void RefuseCompressed(Judgement& j);
 // transformers before 5 refuses a header whose metadata does not say format: pt.
 void WarnFormatMetadata(Judgement& j);
 // kv_b_proj's weight and scale looked for in one file.

@@ -24,6 +24,15 @@ std::vector<KvBPair> ScaledKvB(const Judgement& j) {
 
 }  // namespace
 
+void RefuseCompressed(Judgement& j) {
+  const auto shards = j.checkpoint.shards();
+  const auto first =
+      std::ranges::find_if(shards, [](const Shard& shard) { return IsCompressed(shard.name); });
+  if (first == shards.end()) return;
+  j.Fatal("compressed", "", "shards are compressed, which no engine reads: " + first->name,
+          "unpack them: tessera reshard IN OUT --names hf");
+}
+
 void WarnFormatMetadata(Judgement& j) {
   for (const Finding& finding : j.checkpoint.findings()) {
     if (finding.rule != "no-format") continue;

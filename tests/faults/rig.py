@@ -203,7 +203,7 @@ class CrashTest(FaultTest):
         return -(-calls // self.WRITERS)
 
     def shards(self):
-        return [file for file in files_of(self.clean) if file.suffix in (".safetensors", ".gguf")]
+        return [file for file in files_of(self.clean) if file.suffix in (".safetensors", ".zst", ".gguf")]
 
     def prepare(self):
         """Makes what is to be there before the run that is killed."""

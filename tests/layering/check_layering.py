@@ -28,6 +28,7 @@ CONFINED = [
     (re.compile(r"CLI/|CLI11"), "CLI11", re.compile(r"cli/")),
     (re.compile(r"pcre2"), "PCRE2", re.compile(r"formats/split_pattern\.cc$")),
     (re.compile(r"mpi\.h$"), "MPI", re.compile(r"cli/mpi_ranks\.cc$")),
+    (re.compile(r"zstd\w*\.h$"), "zstd", re.compile(r"formats/zstd_frames\.cc$")),
     (re.compile(r"nlohmann/"), "nlohmann-json", re.compile(r"formats/json\.(?:h|cc)$|cli/")),
 ]
 

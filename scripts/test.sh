@@ -1,9 +1,9 @@
 #!/bin/bash
 # Everything that proves the project: builds the release preset, runs the unit, golden, layering,
 # command-line and install tests, then the tests against upstream tools.
-#   --quick       leaves out what is slow (ctest label and pytest mark `slow`, llama.cpp, fuzzing)
+#   --quick       leaves out what is slow (ctest label and pytest mark `slow`, building llama.cpp)
 #   --no-interop  leaves out what needs packages from PyPI
-#   --thorough    adds the sanitizer presets, and every point of the fault sweeps
+#   --thorough    adds the sanitizer presets, fuzzing, and every point of the fault sweeps
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -103,31 +103,30 @@ run_transformers4() {
     run_pytest build/venv-transformers4 tests/interop/transformers4
 }
 
-need setup scripts/setup.sh $([ -n "$quick" ] || echo --clang)
+need setup scripts/setup.sh ${thorough:+--clang}
 need build scripts/build.sh release
 stage ctest run_ctest release
 stage demo scripts/demo.sh
 if [ -n "$thorough" ]; then
   stage asan-ubsan build_and_test asan-ubsan
-  command -v clang++-19 >/dev/null && stage tsan build_and_test tsan
+  if command -v clang++-19 >/dev/null; then
+    stage tsan build_and_test tsan
+    stage fuzz scripts/fuzz.sh
+  fi
 fi
 if [ -n "$interop" ]; then
   stage interop run_interop
   stage transformers4 run_transformers4
   [ -n "$quick" ] || stage llama.cpp run_llama_cpp
 fi
-if [ -z "$quick" ] && command -v clang++-19 >/dev/null; then
-  stage fuzz scripts/fuzz.sh
-fi
 
 printf '\ntimings:%s\n' "$timings"
-[ -z "$quick" ] || echo "left out by --quick: tests labelled slow, llama.cpp, fuzzing"
-[ -n "$quick" ] || command -v clang++-19 >/dev/null || echo "left out: fuzzing (no clang++-19 here)"
+[ -z "$quick" ] || echo "left out by --quick: tests labelled slow, llama.cpp"
 [ -n "$interop" ] || echo "left out by --no-interop: tests/interop (torch, safetensors, transformers)"
 if [ -z "$thorough" ]; then
-  echo "left out without --thorough: the asan-ubsan and tsan builds"
+  echo "left out without --thorough: the asan-ubsan and tsan builds, fuzzing"
 elif ! command -v clang++-19 >/dev/null; then
-  echo "left out: tsan (no clang++-19 here)"
+  echo "left out: tsan, fuzzing (no clang++-19 here)"
 fi
 if [ -n "$failed" ]; then
   echo "FAILED:$failed"

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <exception>
 #include <new>
@@ -34,8 +35,18 @@ constexpr char kNoThreads[] = "threads cannot be started: the system gives no mo
 
 void Say(std::string_view text) { (void)!::write(STDERR_FILENO, text.data(), text.size()); }
 
+// Several threads may run out of memory at once. The first one speaks and ends the program; the
+// others leave it the time for that.
+void SpeakAlone() {
+  static std::atomic_flag spoken;
+  if (!spoken.test_and_set()) return;
+  ::sleep(2);
+  ::_exit(static_cast<int>(ErrorClass::kMemory));
+}
+
 // The error of a shortage, without allocating.
 int SayShortage(std::string_view what) {
+  SpeakAlone();
   Say("error: ");
   Say(what);
   Say("\n  give less with --memory or --threads, or raise the limit\n");

@@ -50,6 +50,9 @@ class PageCache : public testing::Test {
       GTEST_SKIP() << "pages of another size";
     MakeFile(1 << 20);
     if (Cached(*file_).contains('x')) GTEST_SKIP() << "a file system in memory";
+    const int direct = ::open((dir_ / "f").c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
+    if (direct < 0) GTEST_SKIP() << "a file system without direct I/O";
+    ::close(direct);
   }
 
   void MakeFile(size_t size) {

@@ -1,10 +1,11 @@
 # A run leaves the page cache as it found it: what others keep there stays, what passes through is not kept.
 export PYTHONPATH="$CASES/../../support" PYTHONDONTWRITEBYTECODE=1
-python3 - <<'PY' || skip "a file system in memory"
-import page_cache
+python3 - <<'PY' || skip "a file system in memory, or without direct I/O"
+import os, page_cache
 open("probe", "wb").write(bytes(1 << 20))
 page_cache.forget("probe")
 assert not page_cache.cached_pages("probe")
+os.close(os.open("probe", os.O_RDONLY | os.O_DIRECT))
 PY
 exits 0 tessera synth in --preset tiny --quirks --seed 7
 

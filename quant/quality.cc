@@ -11,7 +11,7 @@ namespace {
 
 struct GroupSums {
   kernels::QualitySums sums = {};
-  uint64_t differing = 0, nan_want = 0, nan_got = 0, not_finite = 0;
+  uint64_t nan_want = 0, nan_got = 0, not_finite = 0;
 };
 
 // Over one group sums in F32 are precise enough while squares are neither lost nor infinite.
@@ -26,11 +26,13 @@ bool TrustworthyExpectation(const kernels::QualitySums& sums) {
 }
 
 void SumInF64(const float* want, const float* got, uint64_t n, GroupSums& group) {
-  kernels::QualitySums sums = {};
+  kernels::QualitySums sums = {.expected = group.sums.expected,
+                               .expected_squares = group.sums.expected_squares,
+                               .expected_stored = group.sums.expected_stored};
   for (uint64_t i = 0; i < n; ++i) {
     const double a = want[i], b = got[i];
     const bool same = a == b || (std::isnan(a) && std::isnan(b));
-    group.differing += same ? 0 : 1;
+    sums.differing += same ? 0 : 1;
     group.nan_want += std::isnan(a) ? 1 : 0;
     group.nan_got += std::isnan(b) ? 1 : 0;
     if (!std::isfinite(a) || !std::isfinite(b)) {
@@ -45,9 +47,6 @@ void SumInF64(const float* want, const float* got, uint64_t n, GroupSums& group)
     sums.bias += e;
     sums.max_error = std::max(sums.max_error, std::fabs(e));
   }
-  sums.expected = group.sums.expected;
-  sums.expected_squares = group.sums.expected_squares;
-  sums.expected_stored = group.sums.expected_stored;
   group.sums = sums;
 }
 
@@ -64,14 +63,10 @@ void SumExpectedInF64(const float* error, const float* got, uint64_t n,
 
 GroupSums Sum(const float* want, const float* got, const float* error, uint64_t n) {
   GroupSums group{.sums = kernels::SumQuality(want, got, error, n)};
-  group.differing = group.sums.differing;
   if (error != nullptr && !TrustworthyExpectation(group.sums)) {
     SumExpectedInF64(error, got, n, group.sums);
   }
-  if (!Trustworthy(group.sums)) {
-    group.differing = 0;
-    SumInF64(want, got, n, group);
-  }
+  if (!Trustworthy(group.sums)) SumInF64(want, got, n, group);
   return group;
 }
 
@@ -94,7 +89,7 @@ void AddGroup(const QualityInput& input, uint64_t at, QualityPlace& group, Quali
   group.expected = sums.expected;
   group.expected_squares = sums.expected_squares;
   stats.values += group.values;
-  stats.differing += counts.differing;
+  stats.differing += sums.differing;
   stats.nan_want += counts.nan_want;
   stats.nan_got += counts.nan_got;
   stats.not_finite += counts.not_finite;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 
+#include "formats/interruption.h"
 #include "verify/attention.h"
 #include "verify/matrix_product.h"
 
@@ -106,9 +106,7 @@ ForwardContext ForwardPass::Context() const {
 Result<void> ForwardPass::CheckSignal() const {
   const int signal = options_.signal == nullptr ? 0 : options_.signal->load();
   if (signal == 0) return {};
-  const bool terminated = signal == SIGTERM;
-  return Fail(terminated ? ErrorCode::kTerminated : ErrorCode::kInterrupted,
-              terminated ? "terminated" : "interrupted");
+  return Fail(InterruptedBy(signal));
 }
 
 Result<void> ForwardPass::CheckMemory() {

@@ -12,28 +12,13 @@
 
 #include "formats/json.h"
 #include "formats/safetensors.h"
+#include "tests/support/safetensors_file.h"
 #include "tests/support/temp_dir.h"
 
 namespace tessera {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A U8 tensor's name and its bytes.
-using Contents = std::vector<std::pair<std::string, std::string>>;
-
-std::string ShardBytes(const Contents& tensors,
-                       const SafetensorsMetadata& metadata = {{"format", "pt"}}) {
-  std::vector<TensorInfo> infos;
-  std::string data;
-  for (const auto& [name, bytes] : tensors) {
-    infos.push_back(*TensorInfo::Make(name, Dtype::kU8, {bytes.size()}));
-    data += bytes;
-  }
-  std::vector<const TensorInfo*> pointers;
-  for (const TensorInfo& info : infos) pointers.push_back(&info);
-  return *RenderSafetensorsHeader(pointers, metadata) + data;
-}
 
 std::string IndexText(const std::map<std::string, std::string>& weight_map,
                       std::string_view total_size) {

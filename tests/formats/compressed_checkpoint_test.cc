@@ -2,13 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "formats/checkpoint.h"
-#include "formats/safetensors.h"
 #include "formats/zstd_frames.h"
+#include "tests/support/safetensors_file.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/zstd_file.h"
 
 namespace tessera {
 namespace {
@@ -19,41 +18,14 @@ constexpr const char* kTwo = "model-00002-of-00002.safetensors";
 constexpr const char* kOneZst = "model-00001-of-00002.safetensors.zst";
 constexpr const char* kTwoZst = "model-00002-of-00002.safetensors.zst";
 
-std::string Shard(const std::vector<std::pair<std::string, std::string>>& tensors) {
-  std::vector<TensorInfo> infos;
-  std::string data;
-  for (const auto& [name, bytes] : tensors) {
-    infos.push_back(*TensorInfo::Make(name, Dtype::kU8, {bytes.size()}));
-    data += bytes;
-  }
-  std::vector<const TensorInfo*> pointers;
-  for (const TensorInfo& info : infos) pointers.push_back(&info);
-  return *RenderSafetensorsHeader(pointers, {{"format", "pt"}}) + data;
-}
-
 // In frames of 64 bytes: header and tensors lie across their borders.
-std::string Compressed(const std::string& contents) {
-  ZstdPacker packer = *ZstdPacker::Make(1);
-  std::vector<ZstdFrame> frames;
-  std::string file;
-  for (size_t begin = 0; begin < contents.size(); begin += 64) {
-    const std::string part = contents.substr(begin, 64);
-    const ZstdPacker::Packed packed = *packer.Pack(std::as_bytes(std::span(part)));
-    frames.push_back({.begin = begin,
-                      .packed_begin = file.size(),
-                      .bytes = static_cast<uint32_t>(part.size()),
-                      .packed = static_cast<uint32_t>(packed.bytes.size()),
-                      .checksum = packed.checksum});
-    file.append(reinterpret_cast<const char*>(packed.bytes.data()), packed.bytes.size());
-  }
-  return file + RenderZstdTable(frames);
-}
+std::string Compressed(const std::string& contents) { return ZstdFile(contents, 64, 1); }
 
 class CompressedCheckpointTest : public testing::Test {
  protected:
   CompressedCheckpointTest()
-      : one_(Shard({{"a", std::string(100, 'a')}, {"b", "bb"}})),
-        two_(Shard({{"c", "ccc"}, {"d", std::string(200, 'd')}})) {
+      : one_(ShardBytes({{"a", std::string(100, 'a')}, {"b", "bb"}})),
+        two_(ShardBytes({{"c", "ccc"}, {"d", std::string(200, 'd')}})) {
     dir_.Write("config.json", "{}");
   }
 
@@ -121,7 +93,7 @@ TEST_F(CompressedCheckpointTest, NumbersMustBeCompleteAndOneFileCanBeOpened) {
 TEST_F(CompressedCheckpointTest, ADamagedFrameNamesFileAndTensor) {
   WriteIndex(kOneZst, kTwoZst);
   dir_.Write(kOneZst, Compressed(one_));
-  const std::string two = Shard({{"c", "ccc"}, {"d", std::string(40000, 'd')}});
+  const std::string two = ShardBytes({{"c", "ccc"}, {"d", std::string(40000, 'd')}});
   std::string packed = Compressed(two);
   dir_.Write(kTwoZst, packed);
   // Opening reads a little at the beginning, in the middle and at the end.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/support/temp_dir.h"
+#include "tests/support/zstd_file.h"
 
 namespace tessera {
 namespace {
@@ -23,24 +24,6 @@ std::string Contents(size_t size) {
 
 std::string Slice(const std::string& text, uint64_t begin, uint64_t bytes) {
   return text.substr(begin, bytes);
-}
-
-// `contents` in frames of `piece` bytes each.
-std::string Pack(const std::string& contents, size_t piece, int level = 3) {
-  ZstdPacker packer = *ZstdPacker::Make(level);
-  std::vector<ZstdFrame> frames;
-  std::string file;
-  for (size_t begin = 0; begin < contents.size(); begin += piece) {
-    const std::string part = contents.substr(begin, piece);
-    const ZstdPacker::Packed packed = *packer.Pack(Bytes(part));
-    frames.push_back({.begin = begin,
-                      .packed_begin = file.size(),
-                      .bytes = static_cast<uint32_t>(part.size()),
-                      .packed = static_cast<uint32_t>(packed.bytes.size()),
-                      .checksum = packed.checksum});
-    file.append(reinterpret_cast<const char*>(packed.bytes.data()), packed.bytes.size());
-  }
-  return file + RenderZstdTable(frames);
 }
 
 // A number as the table holds it.
@@ -73,11 +56,11 @@ TEST_F(ZstdFramesTest, GivesBackWhatWasPackedWhateverTheFrames) {
   for (const size_t size : {0, 1, 99, 100, 101, 250, 1000}) {
     for (const size_t piece : {1, 100, 1000}) {
       const std::string contents = Contents(size);
-      EXPECT_EQ(Unpack(Pack(contents, piece)), contents) << size << " in frames of " << piece;
+      EXPECT_EQ(Unpack(ZstdFile(contents, piece)), contents) << size << " in frames of " << piece;
     }
   }
   const std::string large = Contents(2 * kZstdFrameBytes + 12345);
-  const std::string packed = Pack(large, kZstdFrameBytes);
+  const std::string packed = ZstdFile(large, kZstdFrameBytes);
   EXPECT_LT(packed.size(), large.size() * 9 / 10);
   EXPECT_LE(packed.size(), ZstdBound(large.size()));
   EXPECT_TRUE(Unpack(packed) == large);
@@ -85,7 +68,7 @@ TEST_F(ZstdFramesTest, GivesBackWhatWasPackedWhateverTheFrames) {
 
 TEST_F(ZstdFramesTest, ReadsEveryRange) {
   const std::string contents = Contents(23);
-  const File file = Write(Pack(contents, 5));
+  const File file = Write(ZstdFile(contents, 5));
   const ZstdFrames frames = *ZstdFrames::Read(file);
   for (size_t begin = 0; begin <= contents.size(); ++begin) {
     for (size_t end = begin; end <= contents.size(); ++end) {
@@ -102,8 +85,8 @@ TEST_F(ZstdFramesTest, ReadsEveryRange) {
 
 TEST_F(ZstdFramesTest, TwoFilesReadInTurnsDoNotMix) {
   const std::string a = Contents(50), b = Contents(60);
-  dir_.Write("a", Pack(a, 40));
-  dir_.Write("b", Pack(b, 40));
+  dir_.Write("a", ZstdFile(a, 40));
+  dir_.Write("b", ZstdFile(b, 40));
   const File file_a = *File::OpenRead(dir_ / "a"), file_b = *File::OpenRead(dir_ / "b");
   const ZstdFrames frames_a = *ZstdFrames::Read(file_a), frames_b = *ZstdFrames::Read(file_b);
   std::string text(1, '\0');
@@ -117,7 +100,7 @@ TEST_F(ZstdFramesTest, TwoFilesReadInTurnsDoNotMix) {
 
 TEST_F(ZstdFramesTest, EveryDamagedByteIsFoundOrHarmless) {
   const std::string contents = Contents(300);
-  const std::string good = Pack(contents, 120);
+  const std::string good = ZstdFile(contents, 120);
   size_t found = 0;
   for (size_t at = 0; at < good.size(); ++at) {
     for (const int flip : {0x01, 0x10, 0x80, 0xFF}) {
@@ -132,7 +115,7 @@ TEST_F(ZstdFramesTest, EveryDamagedByteIsFoundOrHarmless) {
 }
 
 TEST_F(ZstdFramesTest, AnotherLengthIsRefused) {
-  const std::string good = Pack(Contents(300), 120);
+  const std::string good = ZstdFile(Contents(300), 120);
   for (size_t size = 0; size < good.size(); ++size) {
     EXPECT_LT(Unpack(good.substr(0, size)).size(), 30u) << size;
   }
@@ -181,7 +164,7 @@ TEST_F(ZstdFramesTest, TablesWithoutChecksumsAndFramesWithoutContentsAreRead) {
 }
 
 TEST_F(ZstdFramesTest, ADamagedFrameNamesItsFile) {
-  std::string bad = Pack(Contents(300), 120);
+  std::string bad = ZstdFile(Contents(300), 120);
   bad[60] = static_cast<char>(bad[60] ^ 1);
   const File file = Write(bad);
   const ZstdFrames frames = *ZstdFrames::Read(file);

@@ -14,6 +14,7 @@
 #include "formats/file.h"
 #include "formats/json.h"
 #include "tests/fuzz/require.h"
+#include "tests/support/safetensors_file.h"
 #include "tests/support/temp_dir.h"
 
 namespace {
@@ -24,19 +25,7 @@ namespace fs = std::filesystem;
 constexpr uint64_t kMaxFile = uint64_t{1} << 42;  // what file systems take
 
 // Shapes that no file could hold are tried all the same, at the end of a file that is too short.
-uint64_t BytesOf(const Json& entry) {
-  const auto dtype = entry.find("dtype"), shape = entry.find("shape");
-  if (dtype == entry.end() || !dtype->is_string() || shape == entry.end()) return 0;
-  const auto type = ParseSafetensorsDtype(dtype->get<std::string>());
-  Shape dims;
-  for (const Json& dim : *shape) {
-    if (!dim.is_number_unsigned()) return 0;
-    dims.push_back(dim.get<uint64_t>());
-  }
-  if (!type) return 0;
-  const auto info = TensorInfo::Make("", *type, dims);
-  return info ? std::min(info->bytes(), kMaxFile) : 0;
-}
+uint64_t BytesInFile(const Json& entry) { return std::min(BytesOfEntry(entry), kMaxFile); }
 
 void WriteShard(const TempDir& dir, const std::string& name, Json header) {
   uint64_t end = 0;
@@ -46,7 +35,7 @@ void WriteShard(const TempDir& dir, const std::string& name, Json header) {
         continue;
       }
       const uint64_t begin = end;
-      end += BytesOf(entry);
+      end += BytesInFile(entry);
       entry["data_offsets"] = {begin, end};
     }
   }

@@ -4,28 +4,13 @@
 #include <cstring>
 
 #include "formats/json.h"
-#include "formats/tensor.h"
 #include "tests/fuzz/json_mutator.h"
 #include "tests/fuzz/require.h"
+#include "tests/support/safetensors_file.h"
 
 namespace {
 
 using namespace tessera;
-
-// 0 for what has no size.
-uint64_t BytesOf(const Json& entry) {
-  const auto dtype = entry.find("dtype"), shape = entry.find("shape");
-  if (dtype == entry.end() || shape == entry.end() || !dtype->is_string()) return 0;
-  const auto type = ParseSafetensorsDtype(dtype->get<std::string>());
-  Shape dims;
-  for (const Json& dim : *shape) {
-    if (!dim.is_number_unsigned()) return 0;
-    dims.push_back(dim.get<uint64_t>());
-  }
-  if (!type) return 0;
-  const auto info = TensorInfo::Make("", *type, dims);
-  return info ? info->bytes() : 0;
-}
 
 // The header with tensors one after the other; how much data that is.
 uint64_t LayOut(Json& header) {
@@ -33,7 +18,7 @@ uint64_t LayOut(Json& header) {
   for (auto& [name, entry] : header.items()) {
     if (name == "__metadata__" || !entry.is_object()) continue;
     const uint64_t begin = end;
-    end += BytesOf(entry);
+    end += BytesOfEntry(entry);
     entry["data_offsets"] = {begin, end};
   }
   return end;

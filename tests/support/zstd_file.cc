@@ -1,0 +1,27 @@
+#include "tests/support/zstd_file.h"
+
+#include <span>
+#include <vector>
+
+#include "formats/zstd_frames.h"
+
+namespace tessera {
+
+std::string ZstdFile(const std::string& contents, size_t piece, int level) {
+  ZstdPacker packer = *ZstdPacker::Make(level);
+  std::vector<ZstdFrame> frames;
+  std::string file;
+  for (size_t begin = 0; begin < contents.size(); begin += piece) {
+    const std::string part = contents.substr(begin, piece);
+    const ZstdPacker::Packed packed = *packer.Pack(std::as_bytes(std::span(part)));
+    frames.push_back({.begin = begin,
+                      .packed_begin = file.size(),
+                      .bytes = static_cast<uint32_t>(part.size()),
+                      .packed = static_cast<uint32_t>(packed.bytes.size()),
+                      .checksum = packed.checksum});
+    file.append(reinterpret_cast<const char*>(packed.bytes.data()), packed.bytes.size());
+  }
+  return file + RenderZstdTable(frames);
+}
+
+}  // namespace tessera

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures cold reading and writing against what the disk gives, and prints the tables of bench/README.md.
 
-    bench/io_speed.py DIR [--preset v3-slice] [--runs 3] [--verb cast reshard quantize] [--tessera PROGRAM]...
+    bench/io_speed.py DIR [--preset v3-slice] [--runs 3] [--verb cast gguf ...] [--tessera PROGRAM]...
 
-DIR        a folder on the disk, with room for three times the preset (v3-slice: 8.3 GB)
+DIR        a folder on the disk, with room for four times the preset (v3-slice: 11 GB)
 --tessera  a program to measure, by default the release build's; several take turns
 
 Before every turn the input is dropped from the page cache and everything else is on the disk; what is
@@ -22,13 +22,21 @@ import sys
 import threading
 import time
 
-from whole_command import BIN, ROOT, THREADS, Run, clear, make_input, median, payload, shards
+from whole_command import BIN, ROOT, THREADS, Run, clear, make_input, median
 
 sys.path.append(str(ROOT / "tests" / "support"))
 import page_cache  # noqa: E402
 
 MIB = 1 << 20
 BLOCK = 8 * MIB
+
+
+def shards(folder):
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".gguf"))
+
+
+def payload(folder):
+    return sum(shard.stat().st_size for shard in shards(folder))
 
 
 class Directly:
@@ -144,18 +152,30 @@ def into_cache(paths):
 
 class Verb:
     """One verb's runs on one input: of each program, and of the disk alone, in turns."""
-    WAYS = {"cast": ["--to", "bf16"], "reshard": ["--mp", "2"], "quantize": ["--scheme", "w4a16"]}
+    WAYS = {
+        "cast": "IN OUT --to bf16",
+        "reshard": "IN OUT --mp 2",
+        "quantize": "IN OUT --scheme w4a16",
+        "split-mtp": "IN --main OUT/main --mtp OUT/mtp",
+        "gguf": "IN OUT/model.gguf --type Q8_0 --no-tokenizer",
+        "verify": "MADE",  # what a verb has made of IN, digests and all
+    }
 
     def __init__(self, name, programs, work):
-        self.name, self.source, self.out, self.probe, self.foreign = name, *(
-            work / part for part in ("in", "out", "probe", "foreign"))
-        tail = [name, self.source, self.out, *self.WAYS[name], "--threads", THREADS, "-q"]
+        self.name, self.out, self.probe, self.foreign = name, *(work / part for part in ("out", "probe", "foreign"))
+        self.writes = "OUT" in self.WAYS[name]
+        self.source = work / ("in" if self.writes else "made")
+        if not self.writes:
+            Run([programs[0], "reshard", work / "in", self.source, "--names", "hf", "-q"])
+        way = self.WAYS[name].replace("MADE", "IN").replace("IN", str(self.source)).replace("OUT", str(self.out))
+        tail = [name, *way.split(), "--threads", THREADS, "-q"]
         self.commands = {program: [program, *tail] for program in programs}
         self.runs = {program: [] for program in programs}
         self.cache, self.at_once = {}, []
 
     def cold(self):
         clear(self.out)()
+        self.out.mkdir()
         self.probe.unlink(missing_ok=True)
         os.sync()
         for path in shards(self.source):
@@ -165,8 +185,12 @@ class Verb:
     def rehearse(self):
         """Seconds without a disk, and how many bytes are read, which may not be all."""
         into_cache(shards(self.source))
-        command = [*next(iter(self.commands.values())), "--rehearse", "--json"]
-        told = [json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout) for _ in range(2)]
+        command = next(iter(self.commands.values()))
+        if not self.writes:
+            self.rehearsed, self.read = min(Run(command).wall for _ in range(2)), payload(self.source)
+            return
+        told = [json.loads(subprocess.run([*command, "--rehearse", "--json"], check=True, stdout=subprocess.PIPE).stdout)
+                for _ in range(2)]
         self.rehearsed, self.read = min(run["seconds"] for run in told), told[0]["read_bytes"]
 
     def take_turns(self):
@@ -182,8 +206,10 @@ class Verb:
 
     def report(self, rate):
         reading, at_once = self.read / rate, min(self.at_once)
-        writing = fastest(f"Writing what {self.name} writes", writers(self.probe, self.written), self.written,
-                          self.cold)
+        writing = 0.0
+        if self.writes:
+            writing = fastest(f"Writing what {self.name} writes", writers(self.probe, self.written), self.written,
+                              self.cold)
         print(f"\n{self.name}: disk alone reading {reading:.2f} s, writing {writing:.2f} s, "
               f"both at once {at_once:.2f} s; rehearsed {self.rehearsed:.2f} s\n")
         print("| | wall s (min) | CPU s | peak MiB | rate / disk's or rehearsal's "

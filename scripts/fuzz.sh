@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the fuzz targets and runs each for a while, as many at once as there are cores:
 #   scripts/fuzz.sh [SECONDS [TARGET...]]     60 seconds each; all of them (safetensors, index, ...)
-# What they find stays in build/fuzz/found/TARGET; an input that fails is kept as crash-*, timeout-*
+# What they find stays in build/asan-ubsan/found/TARGET; an input that fails is kept as crash-*, timeout-*
 # or oom-* and its report is printed. Such an input belongs into tests/fuzz/corpus/TARGET.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,10 +10,10 @@ seconds=${1:-60}
 [ $# -eq 0 ] || shift
 
 fuzz() {
-  local target=$1 seconds=$2 found=build/fuzz/found/$1
+  local target=$1 seconds=$2 found=build/asan-ubsan/found/$1
   mkdir -p "$found"
   # Sanitizers and two targets at once on busy cores: a minute here is a second of the program.
-  if ! "build/fuzz/bin/fuzz_$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1536 \
+  if ! "build/asan-ubsan/bin/fuzz_$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1536 \
     -artifact_prefix="$found/" -print_final_stats=1 "$found" "tests/fuzz/corpus/$target" \
     >"$found.log" 2>&1; then
     tail -n 60 "$found.log"
@@ -25,7 +25,7 @@ fuzz() {
 }
 export -f fuzz
 
-scripts/build.sh fuzz fuzz_targets
+scripts/build.sh asan-ubsan fuzz_targets
 if [ $# -eq 0 ]; then
   for source in tests/fuzz/fuzz_*.cc; do
     target=${source##*/fuzz_}

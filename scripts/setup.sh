@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the Debian/Ubuntu packages that building and testing need and that are missing. With
-# --clang also clang 19 with its run-time libraries, for fuzzing, where the distribution has it.
+# --clang also clang 19 with its run-time libraries, for sanitizers and fuzzing, where the
+# distribution has it.
 # Without root and without a password-less sudo it changes nothing, prints the one command and fails.
 set -eu
 
@@ -50,6 +51,6 @@ fi
 if [ "${1-}" = --clang ]; then
   missing=$(missing_of clang-19 libclang-rt-19-dev)
   if [ -n "$missing" ] && ! as_root "$(command_for "$missing")"; then
-    echo "setup: clang 19 cannot be had here; only fuzzing needs it" >&2
+    echo "setup: clang 19 cannot be had here; only sanitizers and fuzzing need it" >&2
   fi
 fi

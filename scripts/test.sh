@@ -1,9 +1,11 @@
 #!/bin/bash
 # Everything that proves the project: builds the release preset, runs the unit, golden, layering,
-# command-line and install tests, then the tests against upstream tools.
-#   --quick       leaves out what is slow (ctest label and pytest mark `slow`, building llama.cpp)
+# command-line and install tests, the same under AddressSanitizer and UndefinedBehaviorSanitizer,
+# the fuzz targets for a minute each, then the tests against upstream tools.
+#   --quick       leaves out what is slow (ctest label and pytest mark `slow`, sanitizers, fuzzing,
+#                 building llama.cpp)
 #   --no-interop  leaves out what needs packages from PyPI
-#   --thorough    adds the sanitizer presets, fuzzing, and every point of the fault sweeps
+#   --thorough    adds ThreadSanitizer and every point of the fault sweeps
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -103,16 +105,14 @@ run_transformers4() {
     run_pytest build/venv-transformers4 tests/interop/transformers4
 }
 
-need setup scripts/setup.sh ${thorough:+--clang}
+need setup scripts/setup.sh ${quick:---clang}
 need build scripts/build.sh release
 stage ctest run_ctest release
 stage demo scripts/demo.sh
-if [ -n "$thorough" ]; then
+if [ -z "$quick" ] && command -v clang++-19 >/dev/null; then
   stage asan-ubsan build_and_test asan-ubsan
-  if command -v clang++-19 >/dev/null; then
-    stage tsan build_and_test tsan
-    stage fuzz scripts/fuzz.sh
-  fi
+  stage fuzz scripts/fuzz.sh
+  [ -z "$thorough" ] || stage tsan build_and_test tsan
 fi
 if [ -n "$interop" ]; then
   stage interop run_interop
@@ -121,13 +121,11 @@ if [ -n "$interop" ]; then
 fi
 
 printf '\ntimings:%s\n' "$timings"
-[ -z "$quick" ] || echo "left out by --quick: tests labelled slow, llama.cpp"
+[ -z "$quick" ] || echo "left out by --quick: tests labelled slow, sanitizers, fuzzing, llama.cpp"
 [ -n "$interop" ] || echo "left out by --no-interop: tests/interop (torch, safetensors, transformers)"
-if [ -z "$thorough" ]; then
-  echo "left out without --thorough: the asan-ubsan and tsan builds, fuzzing"
-elif ! command -v clang++-19 >/dev/null; then
-  echo "left out: tsan, fuzzing (no clang++-19 here)"
-fi
+[ -n "$thorough" ] || echo "left out without --thorough: the tsan build, every point of the fault sweeps"
+[ -n "$quick" ] || command -v clang++-19 >/dev/null ||
+  echo "left out: sanitizers, fuzzing (no clang++-19 here)"
 if [ -n "$failed" ]; then
   echo "FAILED:$failed"
   exit 1

@@ -53,8 +53,8 @@ class ZstdFramesTest : public testing::Test {
 };
 
 TEST_F(ZstdFramesTest, GivesBackWhatWasPackedWhateverTheFrames) {
-  for (const size_t size : {0, 1, 99, 100, 101, 250, 1000}) {
-    for (const size_t piece : {1, 100, 1000}) {
+  for (const size_t size : {0U, 1U, 99U, 100U, 101U, 250U, 1000U}) {
+    for (const size_t piece : {1U, 100U, 1000U}) {
       const std::string contents = Contents(size);
       EXPECT_EQ(Unpack(ZstdFile(contents, piece)), contents) << size << " in frames of " << piece;
     }

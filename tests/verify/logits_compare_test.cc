@@ -92,7 +92,7 @@ TEST_F(LogitsCompareTest, EveryFigureIsItsDefinition) {
 TEST_F(LogitsCompareTest, PiecesMakeNoDifference) {
   const Matrix<float> a = Normal(random_, 200, 50, 3), b = Disturbed(a, random_, 0.3f);
   const LogitComparison whole = Compare(a, b, 200);
-  for (const uint64_t chunk : {1, 7, 199}) {
+  for (const uint64_t chunk : {1U, 7U, 199U}) {
     const LogitComparison pieces = Compare(a, b, chunk);
     EXPECT_EQ(pieces.kl.sorted, whole.kl.sorted);
     EXPECT_EQ(pieces.text->delta_p.sorted, whole.text->delta_p.sorted);

@@ -388,9 +388,10 @@ Result<Compression> ParseCompression(const std::string& text) {
       compression.level <= kMaxZstdLevel) {
     return compression;
   }
-  return Fail(Error(ErrorCode::kUsage, "--compress: not a way to compress: " + text)
-                  .Expected("zstd or zstd-planes, or either and :LEVEL with a level from 1 to " +
-                            std::to_string(kMaxZstdLevel)));
+  return Fail(
+      Error(ErrorCode::kUsage, "--compress: not a way to compress: " + text)
+          .Expected("zstd, zstd:LEVEL, zstd-planes or zstd-planes:LEVEL, with a level from 1 to " +
+                    std::to_string(kMaxZstdLevel)));
 }
 
 Result<MtpMode> ParseMtp(const std::string& text) {

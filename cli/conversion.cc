@@ -191,8 +191,7 @@ uint64_t StoredBytes(const ConversionOptions& options, const Plan& plan) {
 
 void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera::Outcome& outcome,
                double seconds, Terminal& terminal) {
-  const bool compressed =
-      plan.compress != 0 && !options.run.rehearse && outcome.parts_left.empty();
+  const bool compressed = plan.compress && !options.run.rehearse && outcome.parts_left.empty();
   if (terminal.json) {
     SortedJson json = PlanJson(plan);
     if (options.request.dedup_mtp) json["mtp_duplicates"] = CopiesJson(plan);
@@ -375,24 +374,24 @@ Result<void> ApplySandbox(const ConversionOptions& options) {
   return EnterSandbox(paths);
 }
 
-// "zstd:9"
-Result<int> ParseCompression(const std::string& text) {
-  constexpr std::string_view kZstd = "zstd";
-  int level = kDefaultZstdLevel;
-  const std::string_view rest = std::string_view(text).substr(std::min(text.size(), kZstd.size()));
-  const char* const end = rest.data() + rest.size();
-  const bool says_level = rest.starts_with(':');
-  if (says_level) {
-    const auto parsed = std::from_chars(rest.data() + 1, end, level);
-    if (parsed.ec != std::errc() || parsed.ptr != end) level = 0;
+// "zstd:9", "zstd-planes".
+Result<Compression> ParseCompression(const std::string& text) {
+  const size_t colon = text.find(':');
+  const std::string way = text.substr(0, colon);
+  Compression compression{.level = kDefaultZstdLevel, .planes = way == "zstd-planes"};
+  if (colon != std::string::npos) {
+    const char* const end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data() + colon + 1, end, compression.level);
+    if (parsed.ec != std::errc() || parsed.ptr != end) compression.level = 0;
   }
-  if (text.starts_with(kZstd) && (rest.empty() || says_level) && level >= 1 &&
-      level <= kMaxZstdLevel) {
-    return level;
+  if ((compression.planes || way == "zstd") && compression.level >= 1 &&
+      compression.level <= kMaxZstdLevel) {
+    return compression;
   }
   return Fail(
       Error(ErrorCode::kUsage, "--compress: not a way to compress: " + text)
-          .Expected("zstd, or zstd:LEVEL with a level from 1 to " + std::to_string(kMaxZstdLevel)));
+          .Expected("zstd, zstd:LEVEL, zstd-planes or zstd-planes:LEVEL, with a level from 1 to " +
+                    std::to_string(kMaxZstdLevel)));
 }
 
 Result<MtpMode> ParseMtp(const std::string& text) {
@@ -471,8 +470,10 @@ void AddRunOptions(CLI::App& verb, Session& session, ConversionOptions& o) {
 void AddShardOptions(CLI::App& verb, Session& session, ConversionOptions& o) {
   verb.add_option("--shard-size", o.shard_size, "Largest shard, such as 5GB; default: as in IN");
   AddRunOptions(verb, session, o);
-  verb.add_option("--compress", o.compress,
-                  "zstd[:LEVEL]: store shards as *.safetensors.zst; LEVEL is 1 to 19, else 3")
+  verb.add_option(
+          "--compress", o.compress,
+          "zstd[:LEVEL] or zstd-planes[:LEVEL]: store shards as *.safetensors.zst; LEVEL is 1 "
+          "to 19, else 3")
       ->group(kMore);
   verb.add_flag("--dedup-mtp", o.request.dedup_mtp,
                 "Drop the MTP module's embedding and head where they are copies")

@@ -96,8 +96,9 @@ SortedJson EngineJson(const InspectReport& report) {
 // What is not known (no config.json, a damaged checkpoint) is null, so that every key is there.
 SortedJson ReportJson(const InspectReport& report) {
   SortedJson json;
-  for (const char* key : {"family", "model_type", "layers", "experts", "mtp_layers", "coverage",
-                          "tensors", "bytes", "shards", "parameters", "quantization"}) {
+  for (const char* key :
+       {"family", "model_type", "layers", "experts", "mtp_layers", "coverage", "tensors", "bytes",
+        "shards", "compressed", "parameters", "quantization"}) {
     json[key] = nullptr;
   }
   if (report.spec) {
@@ -112,6 +113,7 @@ SortedJson ReportJson(const InspectReport& report) {
     json["tensors"] = report.checkpoint->tensors().size();
     json["bytes"] = report.checkpoint->payload_bytes();
     json["shards"] = report.checkpoint->shards().size();
+    json["compressed"] = report.compressed;
     json["parameters"] = report.parameters;
     json["quantization"] = QuantizationJson(report.quantization);
   }
@@ -203,6 +205,9 @@ void PrintSummary(Terminal& terminal, const InspectReport& report) {
     PrintField(terminal, "quantization", QuantizationText(report.quantization));
   }
   PrintField(terminal, "stored", StoredText(checkpoint));
+  for (const auto& [how, shards] : report.compressed) {
+    PrintField(terminal, "compressed", Plural(shards, "shard") + " as " + how);
+  }
   PrintSums(terminal, "dtype", report.by_dtype);
   PrintSums(terminal, "role", report.by_role);
   if (checkpoint.gguf_metadata() != nullptr) {

@@ -5,6 +5,7 @@
 
 #include "cli/findings.h"
 #include "formats/shard_name.h"
+#include "formats/zstd_frames.h"
 #include "quant/storage.h"
 
 namespace tessera::cli {
@@ -126,6 +127,9 @@ class Inspection {
     report.checkpoint = std::move(*opened);
     const auto found = report.checkpoint->findings();
     report.findings.insert(report.findings.end(), found.begin(), found.end());
+    for (const Shard& shard : report.checkpoint->shards()) {
+      if (IsCompressed(shard.name)) CountCompressed(report.checkpoint->dir() / shard.name);
+    }
   }
 
   void ReadConfig() {
@@ -184,6 +188,14 @@ class Inspection {
   std::vector<Error> faults;
 
  private:
+  void CountCompressed(const fs::path& path) {
+    const Result<File> file = File::OpenRead(path);
+    if (!file) return Add(file.error());
+    const Result<ZstdFrames> frames = ZstdFrames::Read(*file);
+    if (!frames) return Add(frames.error());
+    ++report.compressed[frames->planes() ? "zstd-planes" : "zstd"];
+  }
+
   fs::path path_;
   bool quantization_known_ = true;
 };

@@ -36,6 +36,7 @@ struct InspectReport {
   QuantArgs quantization;
   uint64_t parameters = 0;  // elements of weights: scales and buffers are none
   std::map<std::string, TensorSum, std::less<>> by_dtype, by_role;
+  std::map<std::string, uint64_t> compressed;  // shards, by how
   std::vector<Finding> findings;
   std::optional<JudgedFor> judged_for;
 

@@ -150,7 +150,8 @@ Result<Contents> ReadContents(const File& file, const JournalHead& head) {
 Result<Journal> Journal::Open(const std::filesystem::path& path, const JournalHead& head) {
   std::error_code ignored;
   const bool exists = std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
-  TESSERA_ASSIGN(File file, exists ? File::OpenWrite(path) : File::Create(path));
+  constexpr auto kAccess = File::Access::kReadAndWrite;
+  TESSERA_ASSIGN(File file, exists ? File::OpenWrite(path, kAccess) : File::Create(path, kAccess));
   TESSERA_ASSIGN(const Contents contents, ReadContents(file, head));
   Journal journal(std::move(file));
   const std::string line = HeadLine(head);

@@ -81,7 +81,7 @@ Result<File> OutputFiles::Open(uint32_t file) {
 }
 
 Result<void> OutputFiles::Publish(uint32_t file) {
-  if (plan_.compress != 0) return PublishPacked(file);
+  if (plan_.compress) return PublishPacked(file);
   TESSERA_ASSIGN(const std::shared_ptr<const File> staged, cache_.Get(file));
   TESSERA_TRY(staged->CheckSize(plan_.files[file].bytes));
   TESSERA_TRY(staged->Sync());
@@ -98,14 +98,19 @@ Result<void> OutputFiles::PublishPacked(uint32_t file) {
   {
     TESSERA_ASSIGN(const std::shared_ptr<const File> staged, cache_.Get(file));
     TESSERA_TRY(staged->CheckSize(plan_.files[file].bytes));
+  }
+  cache_.Drop(file);
+  {
+    // Opened anew, not only because what is written to is not read from: on NFS this is when other
+    // machines' parts of it are looked for.
+    TESSERA_ASSIGN(const File staged, File::OpenRead(StagedPath(file)));
     TESSERA_ASSIGN(const File packed, File::Create(path));
     TESSERA_ASSIGN(const uint64_t bytes,
-                   PackFile(*staged, packed, plan_.compress, packers_, UntilStopped()));
+                   PackFile(staged, packed, plan_.compress, packers_, UntilStopped()));
     TESSERA_TRY(packed.CheckSize(bytes));
     TESSERA_TRY(packed.Sync());
     DropSynced(packed);
   }
-  cache_.Drop(file);
   TESSERA_TRY(PublishFile(path, FinalPath(file)));
   TESSERA_TRY(SyncDirectory(DirOf(file).path()));
   return RemoveFile(StagedPath(file));
@@ -128,7 +133,7 @@ bool OutputFiles::IsPublished(uint32_t file) const {
   const fs::path path = FinalPath(file);
   if (!IsRegular(path)) return false;
   const uint64_t bytes = plan_.files[file].bytes;
-  if (plan_.compress != 0) return UnpackedBytes(path) == bytes;
+  if (plan_.compress) return UnpackedBytes(path) == bytes;
   return fs::file_size(path, error) == bytes && !error;
 }
 
@@ -148,7 +153,7 @@ Result<void> OutputFiles::CheckOneName(uint32_t file) const {
   };
   if (!exists(FinalPath(file)) || !exists(StagedPath(file))) return {};
   // A compressed file was given its name, and the run was killed before the staged one went.
-  if (plan_.compress != 0 && IsPublished(file)) return RemoveFile(StagedPath(file));
+  if (plan_.compress && IsPublished(file)) return RemoveFile(StagedPath(file));
   return Fail(Error(ErrorCode::kForeignFile,
                     "a file that this run did not write has the name of one "
                     "that is still being written")
@@ -159,7 +164,7 @@ Result<void> OutputFiles::CheckOneName(uint32_t file) const {
 Result<void> OutputFiles::Withdraw(uint32_t file) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(FinalPath(file), error))) return {};
-  if (plan_.compress == 0) {
+  if (!plan_.compress) {
     TESSERA_TRY(RenameFile(FinalPath(file), StagedPath(file)));
   } else {
     if (IsPublished(file)) TESSERA_TRY(UnpackStaged(file));

@@ -15,6 +15,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kRunLock = "run.lock";
+// A shared lock on NFS asks for a file that may be read, an exclusive one for one that may be
+// written.
+constexpr auto kAccess = File::Access::kReadAndWrite;
 constexpr auto kRetry = std::chrono::milliseconds(50);
 
 std::unexpected<Error> HeldBy(const fs::path& path, const std::string& holder) {
@@ -55,7 +58,7 @@ Result<void> Sign(const File& file) {
 Result<File> Lock(const fs::path& path, int operation) {
   std::error_code error;
   const bool exists = fs::exists(fs::symlink_status(path, error));
-  Result<File> file = exists ? File::OpenWrite(path) : File::Create(path);
+  Result<File> file = exists ? File::OpenWrite(path, kAccess) : File::Create(path, kAccess);
   if (!file) {
     // Created or removed by another run between our look and our open; anything else is an error.
     if (exists != fs::exists(fs::symlink_status(path, error))) {
@@ -77,7 +80,7 @@ Result<void> CheckNoOtherCount(const fs::path& staging, const RunPart& part) {
   for (const auto& entry : fs::directory_iterator(staging, error)) {
     const std::string name = entry.path().filename();
     if (!name.starts_with("part-") || !name.ends_with(".lock") || name.ends_with(ours)) continue;
-    TESSERA_ASSIGN(const File other, File::OpenWrite(entry.path()));
+    TESSERA_ASSIGN(const File other, File::OpenWrite(entry.path(), kAccess));
     TESSERA_ASSIGN(const bool free, TryLock(other, LOCK_EX));
     if (!free) return HeldBy(entry.path(), name + ", " + HolderOf(other));
   }

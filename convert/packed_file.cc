@@ -8,8 +8,6 @@
 #include <thread>
 #include <vector>
 
-#include "formats/zstd_frames.h"
-
 namespace tessera {
 namespace {
 
@@ -19,10 +17,10 @@ class Packer {
   Packer(const File& from, const File& to, uint64_t bytes, const StopCheck& check)
       : from_(from), to_(to), bytes_(bytes), check_(check) {}
 
-  Result<uint64_t> Run(int level, unsigned threads) {
+  Result<uint64_t> Run(Compression compression, unsigned threads) {
     std::vector<ZstdPacker> packers;
     for (unsigned i = 0; i < std::max(1u, threads); ++i) {
-      TESSERA_ASSIGN(ZstdPacker packer, ZstdPacker::Make(level));
+      TESSERA_ASSIGN(ZstdPacker packer, ZstdPacker::Make(compression));
       packers.push_back(std::move(packer));
     }
     {
@@ -49,7 +47,7 @@ class Packer {
       const auto pack = [&]() -> Result<ZstdPacker::Packed> {
         TESSERA_TRY(check_());
         TESSERA_TRY(from_.ReadAt(begin, contents));
-        return packer.Pack(contents);
+        return packer.Pack(contents, *number == 0);
       };
       Append(*number, begin, contents.size(), pack());
     }
@@ -100,10 +98,10 @@ class Packer {
 
 }  // namespace
 
-Result<uint64_t> PackFile(const File& from, const File& to, int level, unsigned threads,
-                          const StopCheck& check) {
+Result<uint64_t> PackFile(const File& from, const File& to, Compression compression,
+                          unsigned threads, const StopCheck& check) {
   TESSERA_ASSIGN(const FileIdentity identity, from.Identity());
-  return Packer(from, to, identity.size, check).Run(level, threads);
+  return Packer(from, to, identity.size, check).Run(compression, threads);
 }
 
 Result<void> UnpackFile(const File& from, const File& to, const StopCheck& check) {

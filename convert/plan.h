@@ -13,6 +13,7 @@
 #include "formats/checkpoint.h"
 #include "formats/hash.h"
 #include "formats/manifest.h"
+#include "formats/zstd_frames.h"
 #include "quant/imatrix.h"
 #include "quant/storage.h"
 
@@ -132,7 +133,7 @@ struct Plan {
   std::vector<PlanFolder> folders;  // [0] keeps the journal and is sealed last
   std::vector<PlanFile> files;      // by folder, then name
   bool first_file_last = false;     // its final name says that all files are there
-  int compress = 0;                 // files are stored as zstd of this level; 0: as they are
+  Compression compress;             // how files are stored
   std::vector<PlanTensor> tensors;  // by file, then offset
   std::vector<Step> steps;          // by source shard and offset: reading is sequential
   uint64_t tiles = 0, digests = 0;

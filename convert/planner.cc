@@ -395,7 +395,7 @@ class Planner {
 
   void Compress() {
     plan_.compress = request_.compress;
-    if (plan_.compress == 0) return;
+    if (!plan_.compress) return;
     for (PlanFile& file : plan_.files) file.name += kZstdEnding;
   }
 
@@ -428,8 +428,8 @@ class Planner {
     }
     if (!copies.empty()) request.emplace_back("dedup_mtp", copies);
     if (request_.sha256) request.emplace_back("sha256", "true");
-    if (request_.compress != 0) {
-      request.emplace_back("compress", "zstd:" + std::to_string(request_.compress));
+    if (request_.compress) {
+      request.emplace_back("compress", ToString(request_.compress));
     }
     if (ShardSize() != 0) {
       request.emplace_back("shard_size", std::to_string(ShardSize()));

@@ -60,11 +60,11 @@ uint64_t BytesOf(uint32_t folder, const Plan& plan) {
   uint64_t largest = 0;
   for (const PlanFile& file : plan.files) {
     if (file.folder != folder) continue;
-    bytes += plan.compress != 0 ? ZstdBound(file.bytes) : file.bytes;
+    bytes += plan.compress ? ZstdBound(file.bytes) : file.bytes;
     largest = std::max(largest, file.bytes);
   }
   // What is being compressed is there twice.
-  if (plan.compress != 0) bytes += largest;
+  if (plan.compress) bytes += largest;
   for (const std::string& name : plan.folders[folder].side_files) {
     std::error_code error;
     const uint64_t size = fs::file_size(plan.sources[0]->dir() / name, error);

@@ -14,6 +14,7 @@
 #include "convert/run_part.h"
 #include "formats/model_spec.h"
 #include "formats/result.h"
+#include "formats/zstd_frames.h"
 #include "quant/int_format.h"
 #include "quant/registry.h"
 #include "quant/scheme.h"
@@ -73,7 +74,7 @@ struct Request {
   bool reblock = false;         // with mp: cut FP8 beyond its blocks
   bool no_index = false;        // accept several shards without an index
   bool sha256 = false;          // whole-file SHA-256 in the manifest
-  int compress = 0;             // shards are stored as zstd of this level; 0: as they are
+  Compression compress;         // how shards are stored
   bool force = false;           // replace an output that tessera wrote
 
   // Whether weights stay stored as they are, and with them what says how.

@@ -130,7 +130,7 @@ Result<std::vector<ManifestFile>> DescribeFiles(const Plan& plan, uint32_t folde
     ManifestFile& file = files.emplace_back();
     file.name = planned.name;
     file.bytes = planned.bytes;
-    if (plan.compress != 0) {
+    if (plan.compress) {
       TESSERA_ASSIGN(const File stored, File::OpenRead(out / planned.name));
       TESSERA_ASSIGN(const FileIdentity identity, stored.Identity());
       file.bytes = identity.size;

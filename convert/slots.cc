@@ -6,7 +6,6 @@
 #include <string>
 
 #include "convert/worker_pool.h"
-#include "formats/zstd_frames.h"
 
 namespace tessera {
 namespace {
@@ -105,7 +104,7 @@ Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options) {
   }
   buffers.slot_bytes = std::max(buffers.slot_bytes, uint64_t{kAlignment});
   const bool reserves = largest > buffers.slot_bytes;
-  if (plan.compress != 0) buffers.packer_bytes = ZstdPacker::BytesFor(plan.compress);
+  if (plan.compress) buffers.packer_bytes = ZstdPacker::BytesFor(plan.compress);
   const uint64_t one_tile = buffers.slot_bytes + (reserves ? largest : 0);
   const uint64_t least = one_tile + buffers.packer_bytes;
   const uint64_t memory = options.memory == 0 ? std::max(kDefaultMemory, least) : options.memory;
@@ -116,7 +115,7 @@ Result<Buffers> PlanBuffers(const Plan& plan, const RunOptions& options) {
   }
   // Beyond a few tiles a thread, more slots only make more of memory dirty.
   const uint64_t threads = options.threads == 0 ? AvailableCores() : options.threads;
-  if (plan.compress != 0) {
+  if (plan.compress) {
     const uint64_t share = std::min(memory - one_tile, memory / 4);
     buffers.packers =
         static_cast<uint32_t>(std::clamp<uint64_t>(share / buffers.packer_bytes, 1, threads));

@@ -32,6 +32,8 @@ auto RetryEintr(Call call) {
 // short.
 constexpr size_t kMaxTransfer = size_t{64} << 20;
 
+int FlagsOf(File::Access access) { return access == File::Access::kWrite ? O_WRONLY : O_RDWR; }
+
 }  // namespace
 
 Error SystemError(ErrorCode otherwise, const std::string& doing, const fs::path& path, int error) {
@@ -72,12 +74,12 @@ Result<File> File::OpenRead(const fs::path& path) {
   return file;
 }
 
-Result<File> File::Create(const fs::path& path) {
-  return Open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, ErrorCode::kWriteFailed);
+Result<File> File::Create(const fs::path& path, Access access) {
+  return Open(path, FlagsOf(access) | O_CREAT | O_EXCL | O_NOFOLLOW, ErrorCode::kWriteFailed);
 }
 
-Result<File> File::OpenWrite(const fs::path& path) {
-  return Open(path, O_RDWR | O_NOFOLLOW, ErrorCode::kWriteFailed);
+Result<File> File::OpenWrite(const fs::path& path, Access access) {
+  return Open(path, FlagsOf(access) | O_NOFOLLOW, ErrorCode::kWriteFailed);
 }
 
 File::File(File&& other) noexcept

@@ -35,9 +35,12 @@ class File {
  public:
   // Follows links (hub caches are made of them); refuses anything but a regular file.
   static Result<File> OpenRead(const std::filesystem::path& path);
-  // Never through a link. Creates exclusively, or opens what a former run left.
-  static Result<File> Create(const std::filesystem::path& path);
-  static Result<File> OpenWrite(const std::filesystem::path& path);
+  // Never through a link. Creates exclusively, or opens what a former run left. Who only writes
+  // does not ask to read: of a file open for both, NFS reads the whole page around what is written
+  // and may write all of it back, over what another machine has written beside.
+  enum class Access : uint8_t { kWrite, kReadAndWrite };
+  static Result<File> Create(const std::filesystem::path& path, Access access = Access::kWrite);
+  static Result<File> OpenWrite(const std::filesystem::path& path, Access access = Access::kWrite);
 
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;

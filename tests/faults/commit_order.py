@@ -59,6 +59,18 @@ class Quick(rig.FaultTest):
             self.assertEqual(self.cast_with(None).status, 0)
             self.assertEqual(self.assert_order(self.calls())[-2:], [rig.INDEX, rig.MANIFEST])
 
+    def test_what_several_machines_may_write_to_is_open_for_writing_only(self):
+        """Open for both, NFS might write back whole pages, over what another machine wrote beside."""
+        for more in ([], ["--compress", "zstd:1"]):
+            self.drop_output()
+            self.assertEqual(self.cast_with("renameat2:signal=KILL:when=3", *more).status, 137)
+            calls = self.calls()
+            self.assertEqual(self.cast_with(None, *more).status, 0)
+            opened = [call.text for call in calls + self.calls()
+                      if call.name == "openat" and '.part"' in call.text]
+            self.assertGreater(len([text for text in opened if "O_WRONLY" in text]), 7)
+            self.assertFalse([text for text in opened if "O_RDWR" in text])
+
     def test_the_order_is_judged(self):
         self.assertEqual(self.cast_with(None).status, 0)
         calls = self.calls()

@@ -34,7 +34,7 @@ class Quick(rig.CrashTest):
 
 
 class Sweep(rig.CrashTest):
-    arguments = Quick.arguments
+    arguments = ["--to", "bf16", "--compress", "zstd-planes:1"]
     other_ways = Quick.other_ways
 
     def test_a_kill_at_any_call(self):

@@ -19,7 +19,7 @@ constexpr const char* kOneZst = "model-00001-of-00002.safetensors.zst";
 constexpr const char* kTwoZst = "model-00002-of-00002.safetensors.zst";
 
 // In frames of 64 bytes: header and tensors lie across their borders.
-std::string Compressed(const std::string& contents) { return ZstdFile(contents, 64, 1); }
+std::string Compressed(const std::string& contents) { return ZstdFile(contents, 64, {1}); }
 
 class CompressedCheckpointTest : public testing::Test {
  protected:

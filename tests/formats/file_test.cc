@@ -98,6 +98,20 @@ TEST(File, WritesAnywhereAndSyncs) {
   EXPECT_EQ(Contents(dir / "f"), "abcdef");
 }
 
+TEST(File, IsOpenForWritingOnlyUnlessMoreIsAskedFor) {
+  TempDir dir;
+  const auto reads = [](const Result<File>& file) {
+    std::byte byte{};
+    return file && file->WriteAt(0, Bytes("x")) && file->ReadAt(0, std::span(&byte, 1)) &&
+           byte == std::byte{'x'};
+  };
+  EXPECT_FALSE(reads(File::Create(dir / "f")));
+  EXPECT_FALSE(reads(File::OpenWrite(dir / "f")));
+  EXPECT_EQ(Contents(dir / "f"), "x");
+  EXPECT_TRUE(reads(File::Create(dir / "g", File::Access::kReadAndWrite)));
+  EXPECT_TRUE(reads(File::OpenWrite(dir / "g", File::Access::kReadAndWrite)));
+}
+
 TEST(File, IdentityChangesWithContentTimeAndReplacement) {
   TempDir dir;
   dir.Write("f", "abc");

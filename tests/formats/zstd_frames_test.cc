@@ -145,9 +145,9 @@ TEST_F(ZstdFramesTest, HostileTablesAreRefusedBeforeAnythingIsAllocated) {
 
 TEST_F(ZstdFramesTest, TablesWithoutChecksumsAndFramesWithoutContentsAreRead) {
   const std::string contents = Contents(10);
-  ZstdPacker packer = *ZstdPacker::Make(3);
+  ZstdPacker packer = *ZstdPacker::Make({3});
   const auto frame = [&](const std::string& part) {
-    const auto bytes = packer.Pack(Bytes(part))->bytes;
+    const auto bytes = packer.Pack(Bytes(part), false)->bytes;
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   };
   const std::string empty = frame(""), first = frame(Slice(contents, 0, 4)),
@@ -181,9 +181,9 @@ TEST_F(ZstdFramesTest, APackerHoldsNoMoreThanItSays) {
   const std::string piece = Contents(kZstdFrameBytes);
   // The hungriest of those that are counted alike.
   for (const int level : {3, 8, kMaxZstdLevel}) {
-    ZstdPacker packer = *ZstdPacker::Make(level);
-    ASSERT_TRUE(packer.Pack(Bytes(piece)));
-    EXPECT_LE(packer.HeldBytes() + piece.size(), ZstdPacker::BytesFor(level)) << level;
+    ZstdPacker packer = *ZstdPacker::Make({level});
+    ASSERT_TRUE(packer.Pack(Bytes(piece), true));
+    EXPECT_LE(packer.HeldBytes() + piece.size(), ZstdPacker::BytesFor({level})) << level;
   }
 }
 

@@ -3,17 +3,15 @@
 #include <span>
 #include <vector>
 
-#include "formats/zstd_frames.h"
-
 namespace tessera {
 
-std::string ZstdFile(const std::string& contents, size_t piece, int level) {
-  ZstdPacker packer = *ZstdPacker::Make(level);
+std::string ZstdFile(const std::string& contents, size_t piece, Compression compression) {
+  ZstdPacker packer = *ZstdPacker::Make(compression);
   std::vector<ZstdFrame> frames;
   std::string file;
   for (size_t begin = 0; begin < contents.size(); begin += piece) {
     const std::string part = contents.substr(begin, piece);
-    const ZstdPacker::Packed packed = *packer.Pack(std::as_bytes(std::span(part)));
+    const ZstdPacker::Packed packed = *packer.Pack(std::as_bytes(std::span(part)), begin == 0);
     frames.push_back({.begin = begin,
                       .packed_begin = file.size(),
                       .bytes = static_cast<uint32_t>(part.size()),

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <string>
 
+#include "formats/zstd_frames.h"
+
 namespace tessera {
 
 // `contents` in frames of `piece` bytes each.
-std::string ZstdFile(const std::string& contents, size_t piece, int level = 3);
+std::string ZstdFile(const std::string& contents, size_t piece, Compression compression = {3});
 
 }  // namespace tessera

@@ -14,6 +14,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr GateInfo kTable[] = {
     {Gate::kUnmatched, "unmatched", false, 0, "",
      "tensors that only one side has, for no reason that is known"},
+    {Gate::kConfig, "config", false, 0, "",
+     "tensors that are not as the config.json beside them describes the model"},
     {Gate::kForm, "form", false, 0, "",
      "tensors of another shape, of a type that cannot be decoded, or with other bytes of one that "
      "is no float"},

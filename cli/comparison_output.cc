@@ -98,6 +98,14 @@ void PrintUnmatched(const ComparisonReport& report, Terminal& terminal) {
   }
 }
 
+void PrintConfigFaults(const ComparisonReport& report, Terminal& terminal) {
+  for (size_t i = 0; i < std::min(report.config_faults.size(), kShownNames); ++i) {
+    const ConfigFault& fault = report.config_faults[i];
+    const std::string side = fault.side == Side::kA ? "A" : "B";
+    terminal.Print(terminal.Paint(Colour::kRed, "  config of " + side + ": " + fault.what) + "\n");
+  }
+}
+
 void PrintWorst(const ComparisonReport& report, Terminal& terminal) {
   std::vector<TableRow> rows;
   for (const TensorComparison* tensor : report.Worst(kShownWorst)) {
@@ -125,6 +133,7 @@ SortedJson ComparisonJson(const ComparisonReport& report) {
                      {"unmatched_a", report.Unmatched(Side::kA)},
                      {"unmatched_b", report.Unmatched(Side::kB)},
                      {"unmatched", SortedJson::array()},
+                     {"config_faults", SortedJson::array()},
                      {"gates", GatesJson(report.gates)},
                      {"worst", SortedJson::array()}};
   for (const UnmatchedGroup& group : report.unmatched) {
@@ -133,6 +142,12 @@ SortedJson ComparisonJson(const ComparisonReport& report) {
                                  {"what", group.what},
                                  {"explained", group.explained},
                                  {"tensors", group.names}});
+  }
+  for (const ConfigFault& fault : report.config_faults) {
+    json["config_faults"].push_back({{"side", fault.side == Side::kA ? "a" : "b"},
+                                     {"rule", fault.rule},
+                                     {"tensor", fault.tensor},
+                                     {"what", fault.what}});
   }
   for (const TensorComparison* tensor : report.Worst(std::max(kWorstInJson, report.failed))) {
     json["worst"].push_back(TensorJson(*tensor));
@@ -177,6 +192,7 @@ void PrintComparison(const ComparisonReport& report, Terminal& terminal) {
   PrintSides(report.a, report.b, terminal);
   PrintCoverage(report, terminal);
   PrintUnmatched(report, terminal);
+  PrintConfigFaults(report, terminal);
   PrintGates(report.gates, terminal);
   PrintWorst(report, terminal);
 }

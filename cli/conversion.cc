@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <map>
@@ -15,6 +16,7 @@
 #include "convert/preflight.h"
 #include "convert/slots.h"
 #include "formats/zstd_frames.h"
+#include "quant/int_scheme.h"
 
 namespace tessera::cli {
 namespace {
@@ -40,6 +42,16 @@ std::map<std::string_view, std::pair<uint64_t, uint64_t>> TypesOf(const Plan& pl
   return types;
 }
 
+// Weights that were integers before, of other bits or groups: what they lost then stays lost.
+uint64_t Requantized(const Plan& plan) {
+  const auto is_integer = [](const Scheme* scheme) {
+    return dynamic_cast<const IntScheme*>(scheme) != nullptr;
+  };
+  return static_cast<uint64_t>(std::ranges::count_if(plan.steps, [&](const Step& step) {
+    return is_integer(step.from) && is_integer(step.to) && !step.repacks;
+  }));
+}
+
 SortedJson PlanJson(const Plan& plan) {
   SortedJson json = {{"plan", ToHex(plan.hash)},         {"tensors", plan.tensors.size()},
                      {"bytes", plan.payload_bytes},      {"file_bytes", plan.file_bytes},
@@ -50,6 +62,7 @@ SortedJson PlanJson(const Plan& plan) {
       json["types"][std::string(name)] = {{"tensors", type.first}, {"bytes", type.second}};
     }
   }
+  if (const uint64_t again = Requantized(plan); again != 0) json["requantized"] = again;
   if (!plan.engines.empty()) json["engines"] = plan.engines;
   if (!plan.launch_flags.empty()) json["launch_flags"] = plan.launch_flags;
   return json;
@@ -129,8 +142,12 @@ SortedJson CopiesJson(const Plan& plan) {
   return {{"dropped", dropped}, {"kept", kept}};
 }
 
-// Of a requantization: where the result can go.
-void PrintEngines(const Plan& plan, Terminal& terminal) {
+// Of a requantization: where it comes from, and where it can go.
+void PrintRequantization(const Plan& plan, Terminal& terminal) {
+  if (const uint64_t again = Requantized(plan); again != 0) {
+    terminal.Print("quantized again: " + Plural(again, "weight") +
+                   " that had been integers; the error of before stays below the new one\n");
+  }
   if (!plan.engines.empty()) {
     terminal.Print("loaded by: " + Joined(plan.engines, ", ") + "\n");
   }
@@ -167,7 +184,7 @@ void PrintPlan(const ConversionOptions& options, const Plan& plan, const Buffers
     terminal.Print("types    " + TypesText(plan) + "\n");
   }
   terminal.Print("ledger   " + LedgerText(plan) + "\n");
-  PrintEngines(plan, terminal);
+  PrintRequantization(plan, terminal);
   if (IsPart(options.run)) {
     const StepRange steps = StepsOf(plan, options.run.part);
     terminal.Print("part     " + options.part + ": " + Plural(steps.end - steps.begin, "weight") +
@@ -233,7 +250,7 @@ void PrintDone(const ConversionOptions& options, const Plan& plan, const tessera
     terminal.Print("compressed to " + HumanBytes(StoredBytes(options, plan)) + "\n");
   }
   terminal.Print("ledger: " + LedgerText(plan) + "\n");
-  PrintEngines(plan, terminal);
+  PrintRequantization(plan, terminal);
   if (outcome.execution.resumed_steps != 0) {
     terminal.Print("resumed: " + Plural(outcome.execution.resumed_steps, "weight") +
                    " were already done\n");

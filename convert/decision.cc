@@ -348,7 +348,7 @@ Result<void> Decider::DecideQuantize(Decision& decision) {
     decision.in_scheme = true;
     Result<void> accepted = decision.to->Accepts(weight.rows, weight.cols);
     if (!accepted) return Fail(std::move(accepted).error().Of(info.name()));
-    return {};
+    return KeepIntegers(decision);
   }
   if (linear && request_->quantize->scheme->rest_stays_fp8) {
     if (source_->quant.method == QuantMethod::kFp8Block && !plain) return {};
@@ -359,6 +359,29 @@ Result<void> Decider::DecideQuantize(Decision& decision) {
     decision.to = &PlainScheme(Dtype::kBF16);
     decision.by = Action::kDequantized;
   }
+  return {};
+}
+
+// The least error is none: where the integers mean the same in the target, they stay what they are.
+Result<void> Decider::KeepIntegers(Decision& decision) const {
+  const StoredWeight& weight = *decision.weight;
+  const auto* from = dynamic_cast<const IntScheme*>(weight.scheme);
+  const auto* to = dynamic_cast<const IntScheme*>(decision.to);
+  if (from == nullptr || to == nullptr || !CanRepack(*from, *to, weight.rows, weight.cols)) {
+    return {};
+  }
+  const Search search = request_->quantize->search;
+  if (search != Search::kMse) {
+    return Fail(Error(ErrorCode::kUnsupported, "a weight has the bits and groups of " +
+                                                   std::string(request_->quantize->scheme->name) +
+                                                   " already: quantized anew it would only lose")
+                    .Of(weight.parts[0]->info.name())
+                    .Found(std::string(from->name()) + ", --search " + std::string(Name(search)))
+                    .Next("leave out --search, and integers are taken over as they are; or cast to "
+                          "bf16 first and quantize that"));
+  }
+  decision.by = Action::kRepacked;
+  decision.repacks = true;
   return {};
 }
 

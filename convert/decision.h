@@ -53,6 +53,7 @@ class Decider {
   Result<void> MakeTargets();
   Result<void> DecideFp8(Decision& decision) const;
   Result<void> DecideQuantize(Decision& decision);
+  Result<void> KeepIntegers(Decision& decision) const;
   Result<void> DecideRepack(Decision& decision, const IntScheme& from);
   bool WantsBf16Scales() const;
   bool IsReached(const TensorRole& role, const std::string& name) const;

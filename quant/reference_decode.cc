@@ -38,10 +38,10 @@ float DecodeElement(Dtype dtype, std::span<const std::byte> bytes, uint64_t i) {
 
 // Unpacking is the scheme's own; its packing is checked against upstream's by golden files.
 void DecodeIntegers(const IntScheme& scheme, const StoredWeight& weight,
-                    std::span<const std::span<const std::byte>> parts, RowRange range, float* out) {
+                    std::span<const std::span<const std::byte>> parts, RowRange range, float* out,
+                    ValueStats& stats) {
   const IntBuffer buffer(scheme.format(), range.size(), weight.cols);
   const IntRows& in = buffer.rows();
-  ValueStats stats;
   scheme.ReadCodes(parts, weight.rows, weight.cols, range, in, stats);
   const uint64_t group = scheme.format().GroupCols(weight.cols);
   for (uint64_t i = 0; i < in.rows * in.cols; ++i) {
@@ -54,12 +54,11 @@ void DecodeIntegers(const IntScheme& scheme, const StoredWeight& weight,
 
 Result<void> DecodeRowsByReference(const StoredWeight& weight,
                                    std::span<const std::span<const std::byte>> parts,
-                                   RowRange range, float* out) {
+                                   RowRange range, float* out, ValueStats& stats) {
   const Dtype dtype = weight.parts[0]->info.dtype();
   const uint64_t cols = weight.cols;
   // Decoders of GGUF's types are plain code.
   if (dynamic_cast<const GgmlScheme*>(weight.scheme) != nullptr) {
-    ValueStats stats;
     weight.scheme->DecodeRows(parts, weight.rows, cols, range, out, stats);
     return {};
   }
@@ -68,7 +67,7 @@ Result<void> DecodeRowsByReference(const StoredWeight& weight,
     return {};
   }
   if (const auto* integers = dynamic_cast<const IntScheme*>(weight.scheme)) {
-    DecodeIntegers(*integers, weight, parts, range, out);
+    DecodeIntegers(*integers, weight, parts, range, out, stats);
     return {};
   }
   const auto* fp8 = dynamic_cast<const Fp8BlockScheme*>(weight.scheme);

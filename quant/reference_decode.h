@@ -11,6 +11,6 @@ namespace tessera {
 // As Scheme::DecodeRows. kUnsupported for a scheme that has no scalar statement here.
 Result<void> DecodeRowsByReference(const StoredWeight& weight,
                                    std::span<const std::span<const std::byte>> parts,
-                                   RowRange range, float* out);
+                                   RowRange range, float* out, ValueStats& stats);
 
 }  // namespace tessera

@@ -52,11 +52,12 @@ Result<void> WeightReader::FindParts(RowRange range) {
 
 Result<void> WeightReader::DecodeRows(RowRange range, float* out) {
   TESSERA_TRY(FindParts(range));
-  if (options_.decoder == Decoder::kReference) {
-    return DecodeRowsByReference(*weight_, parts_, range, out);
-  }
   ValueStats stats;
-  weight_->scheme->DecodeRows(parts_, rows(), cols(), range, out, stats);
+  if (options_.decoder == Decoder::kReference) {
+    TESSERA_TRY(DecodeRowsByReference(*weight_, parts_, range, out, stats));
+  } else {
+    weight_->scheme->DecodeRows(parts_, rows(), cols(), range, out, stats);
+  }
   if (stats.wrong_constants == 0) return {};
   return Fail(Contradiction(*weight_->scheme, parts_, rows(), cols())
                   .Of(weight_->name)

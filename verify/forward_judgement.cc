@@ -9,7 +9,9 @@
 namespace tessera {
 namespace {
 
-// What chance explains is left out of what is judged.
+// What chance explains is left out of a count. Not out of the mean divergence: nothing about it is
+// chance, both models said it of these tokens, and its error is largest where few tokens carry it.
+// One token of n, however wrong, makes a mean and an error of x / n each.
 constexpr double kStandardErrors = 2;
 
 double LeastOverlap(const ForwardComparison& comparison) {
@@ -21,10 +23,10 @@ double LeastOverlap(const ForwardComparison& comparison) {
 }
 
 void AddGates(const QualityGates& gates, ForwardComparison& comparison) {
-  const Estimate& kl = comparison.logits.kl.mean;
+  const double kl = comparison.logits.kl.mean.value;
   const Estimate& top1 = comparison.logits.top1;
   const GateValue values[] = {
-      {Gate::kKl, std::max(0.0, kl.value - kStandardErrors * kl.error)},
+      {Gate::kKl, kl},
       {Gate::kTop1, std::min(1.0, top1.value + kStandardErrors * top1.error)},
       {Gate::kResidualError, comparison.FurthestLayer().error},
       {Gate::kRoutingOverlap, LeastOverlap(comparison)}};

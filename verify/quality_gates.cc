@@ -14,6 +14,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr GateInfo kTable[] = {
     {Gate::kUnmatched, "unmatched", false, 0, "",
      "tensors that only one side has, for no reason that is known"},
+    {Gate::kConfig, "config", false, 0, "",
+     "tensors that are not as the config.json beside them describes the model"},
     {Gate::kForm, "form", false, 0, "",
      "tensors of another shape, of a type that cannot be decoded, or with other bytes of one that "
      "is no float"},
@@ -46,8 +48,7 @@ constexpr GateInfo kTable[] = {
      "least-squares gain of an FP8 or INT8 tensor, off what rounding explains"},
     {Gate::kGain4Bit, "gain-4bit", false, 0.04, "",
      "least-squares gain of a tensor of 6 bits or fewer, off what rounding explains"},
-    {Gate::kKl, "kl", false, kInfinity, "nats",
-     "mean divergence of B's predictions from A's, beyond two standard errors"},
+    {Gate::kKl, "kl", false, kInfinity, "nats", "mean divergence of B's predictions from A's"},
     {Gate::kTop1, "top1", true, -kInfinity, "",
      "share of positions with the same likeliest token, two standard errors added"},
     {Gate::kResidualError, "residual-error", false, kInfinity, "",

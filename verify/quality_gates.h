@@ -43,6 +43,7 @@ StorageKind KindOfChange(const StorageMap& a, const StorageMap& b);
 
 enum class Gate : uint8_t {
   kUnmatched,
+  kConfig,
   kForm,
   kCopied,
   kRounding,

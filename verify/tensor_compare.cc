@@ -143,6 +143,7 @@ class TensorCompare {
       JudgeTensor(pairs_[i], whole, options_.gates, comparison);
     }
     report.unmatched = std::move(match_.unmatched);
+    report.config_faults = FindConfigFaults(a_, b_);
     ConcludeReport(options_.gates, report);
     return report;
   }

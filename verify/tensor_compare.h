@@ -12,6 +12,7 @@
 #include "formats/result.h"
 #include "formats/work_counters.h"
 #include "quant/quality.h"
+#include "verify/config_faults.h"
 #include "verify/quality_gates.h"
 #include "verify/tensor_class.h"
 #include "verify/tensor_match.h"
@@ -58,6 +59,7 @@ struct ComparisonReport {
   ComparedSide a, b;
   std::vector<TensorComparison> tensors;  // by name
   std::vector<UnmatchedGroup> unmatched;
+  std::vector<ConfigFault> config_faults;
   std::vector<GateResult> gates;  // those that apply, in the order of Gate
   uint64_t exact = 0, within = 0, failed = 0;
   std::string verdict;  // one sentence

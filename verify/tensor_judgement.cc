@@ -106,6 +106,9 @@ void AddCounts(const ComparisonReport& report, TightestValues& tightest) {
     }
   }
   tightest.Add({Gate::kUnmatched, static_cast<double>(unmatched)}, "");
+  const std::vector<ConfigFault>& faults = report.config_faults;
+  tightest.Add({Gate::kConfig, static_cast<double>(faults.size())},
+               faults.empty() ? "" : faults[0].tensor);
   tightest.Add({Gate::kForm, static_cast<double>(misformed)}, "");
   if (int4 != 0) tightest.Add({Gate::kMeanSqnrInt4, int4_sum / static_cast<double>(int4)}, "");
 }
@@ -180,7 +183,12 @@ std::string Disagrees(const ComparisonReport& report) {
                (group.names.size() == 1 ? group.names[0] : group.what) + ")";
   }
   if (!missing.empty()) text += (report.failed != 0 ? "; " : "") + missing;
-  if (report.failed == 0 && missing.empty()) {
+  if (!report.config_faults.empty()) {
+    const ConfigFault& fault = report.config_faults[0];
+    text += (report.failed != 0 || !missing.empty() ? "; " : "") + std::string("config.json of ") +
+            (fault.side == Side::kA ? "A" : "B") + " is not that of its tensors (" + fault.tensor +
+            ": " + fault.rule + ")";
+  } else if (report.failed == 0 && missing.empty()) {
     for (const GateResult& gate : report.gates) {
       if (!gate.ok) text += "the gate " + std::string(Name(gate.gate)) + " is missed";
     }

@@ -26,6 +26,9 @@ void JudgeFp8(Judgement& j) {
 
 void JudgeCompressed(Judgement& j) {
   CheckCompressedConfig(j);
+  CheckFormats(j, false);
+  CheckActivations(j);
+  WarnOfGroupSize(j);
   const bool packed = FirstStoredAs(j, kRoutedExperts, Storage::kPacked) != nullptr;
   const GroupClaim* experts = GroupOfExperts(j);
   if (packed && experts != nullptr && (experts->strategy != "group" || !experts->symmetric)) {
@@ -44,6 +47,8 @@ void Judge(Judgement& j) {
   JudgeMethod(j, kMethods, "fp8, compressed-tensors");
   CheckNeverQuantized(j);
   CheckIndexer(j);
+  WarnOfRouterBias(j);
+  CheckJoinedBlocks(j);
   CheckMtp(j, false);
   CheckTpDegree(j);
 }

@@ -17,13 +17,39 @@ std::string Text(const Json& config, const char* key) {
   return field != config.end() && field->is_string() ? field->get<std::string>() : "";
 }
 
+// "w8a8" chooses the kernels for static activations; experts follow `quantize` unless told.
+void CheckKernels(Judgement& j, const char* key, const std::string& quantize, ModuleSet set) {
+  const std::string own = Text(j.config, key);
+  const std::string& choice = own.empty() ? quantize : own;
+  const StoredModule* dynamic = FirstStoredAs(j, set, Storage::kInt8Channel);
+  if (dynamic == nullptr || choice.empty() || choice == "w8a8_dynamic" ||
+      dynamic->Find("deq_scale") != nullptr) {
+    return;
+  }
+  j.Fatal("quantize-wrong", dynamic->main().info.name(),
+          std::string(own.empty() ? "quantize" : key) + " is " + choice + ", and " + dynamic->name +
+              " is INT8 for dynamic activations, a scale a row",
+          "write \"" + std::string(own.empty() ? "quantize" : key) + "\": \"w8a8_dynamic\"");
+}
+
 void CheckKeys(Judgement& j) {
   if (j.files.description.empty()) return;
+  RefuseKvBStoredAs(j, Storage::kInt8Channel);
   const std::string quantize = Text(j.config, "quantize");
   if (quantize.empty()) {
     j.Fatal("quantize-missing", "", "config.json has no \"quantize\", which chooses the kernels",
             "add \"quantize\": \"w8a8_dynamic\"");
   }
+  const std::string& name = j.files.description_name;
+  if (name != "quant_model_description.json" &&
+      name != "quant_model_description_" + quantize + ".json") {
+    j.Fatal("description-name", "",
+            "the description is called " + name + ", and looked for as " +
+                "quant_model_description.json or with \"quantize\" of config.json behind",
+            "rename it to quant_model_description.json");
+  }
+  CheckKernels(j, "moe_quantize", quantize, kRoutedExperts);
+  CheckKernels(j, "quantize", quantize, kSharedExperts | kDenseMlp);
   const StoredModule* attention =
       FirstStoredAs(j, kAProjections | kAttention, Storage::kInt8Channel);
   const std::string mla = Text(j.config, "mla_quantize");
@@ -43,6 +69,7 @@ void Judge(Judgement& j) {
   CheckCoverage(
       j, {.names = {.a_projections = "fused", .gate_up = "gate_up_proj"}, .compares = false});
   CheckNeverQuantized(j);
+  WarnOfRouterBias(j);
   CheckMtp(j, true);
   CheckTpDegree(j);
 }

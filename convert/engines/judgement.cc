@@ -27,7 +27,10 @@ class DescriptionEvents : public JsonEvents {
     if (depth_ == 1) files_.description[key_] = std::move(text);
     return true;
   }
-  bool OnUnsigned(uint64_t) override { return true; }
+  bool OnUnsigned(uint64_t number) override {
+    if (depth_ == 1 && key_ == "group_size") files_.description_group = number;
+    return true;
+  }
   bool OnOther(std::string_view) override { return true; }
 
  private:
@@ -145,6 +148,9 @@ Result<Verdict> JudgeCheckpoint(const EngineProfile& engine, const Checkpoint& c
   CheckModel(judgement);
   RefuseCompressed(judgement);
   engine.judge(judgement);
+  CheckComplete(judgement);
+  CheckParts(judgement);
+  if (options.scan_codes) CheckScaleValues(judgement);
   return Verdict{.quantization = judgement.claim.Describe(),
                  .findings = std::move(judgement.findings)};
 }

@@ -29,6 +29,7 @@ struct QuantFiles {
   // quant_model_description*.json: tensor names and what they are.
   std::string description_name;
   std::map<std::string, std::string, std::less<>> description;
+  uint64_t description_group = 0;  // its group_size
 };
 
 class Judgement {

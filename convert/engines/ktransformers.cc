@@ -30,8 +30,19 @@ constexpr SchemeRule kSchemes[] = {
 
 void JudgeFp8(Judgement& j) { CheckFp8Config(j); }
 
+// What is no expert runs in SGLang, under SGLang's rules.
+void RefuseInAttention(Judgement& j, Storage storage, std::string_view rule) {
+  const StoredModule* module = FirstStoredAs(j, kAProjections | kKvB, storage);
+  if (module == nullptr) return;
+  j.Fatal(rule, module->main().info.name(),
+          module->name + " is " + std::string(Name(storage)) + ": " + std::string(kCpuExperts),
+          "leave attention unquantized: tessera quantize --experts-only");
+}
+
 void JudgeCompressed(Judgement& j) {
   CheckCompressedConfig(j);
+  CheckFormats(j, true);
+  RefuseInAttention(j, Storage::kPacked, "packed-attention");
   const GroupClaim* group = GroupOfExperts(j);
   if (FirstStoredAs(j, kRoutedExperts, Storage::kPacked) == nullptr || group == nullptr) return;
   const int64_t columns = group->group_size.value_or(-1);
@@ -46,6 +57,7 @@ void JudgeCompressed(Judgement& j) {
 
 void JudgeGptq(Judgement& j) {
   CheckGptqConfig(j);
+  RefuseInAttention(j, Storage::kGptq, "gptq-attention");
   if (j.claim.bits && *j.claim.bits != 4) {
     j.Fatal("bits-refused", "", "GPTQ_INT4 takes 4 bits",
             "quantize again: tessera quantize --scheme gptq4");
@@ -62,6 +74,7 @@ void Judge(Judgement& j) {
   JudgeMethod(j, kMethods, "fp8, compressed-tensors, gptq for experts; GGUF and its own AMX files");
   CheckCoverage(j, {.names = kNames, .compares = false});
   CheckNeverQuantized(j);
+  WarnOfRouterBias(j);
   CheckMtp(j, true);
 }
 

@@ -26,6 +26,7 @@ void Judge(Judgement& j) {
   JudgeMethod(j, kMethods, "fp8");
   NoteShardNames(j);
   CheckNeverQuantized(j);
+  WarnOfRouterBias(j);
   CheckMtp(j, true);
   CheckTpDegree(j);
 }

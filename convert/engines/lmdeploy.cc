@@ -49,6 +49,7 @@ void Judge(Judgement& j) {
   JudgeMethod(j, kMethods, "fp8");
   NoteShardNames(j);
   CheckNeverQuantized(j);
+  WarnOfRouterBias(j);
   CheckMtp(j, true);
   CheckTpDegree(j);
 }

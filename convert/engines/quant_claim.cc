@@ -41,13 +41,14 @@ std::vector<std::string> Texts(const Json* list) {
 }
 
 // compressed-tensors' QuantizationArgs takes these and no others.
-void ReadUnknownKeys(const Json& args, std::vector<std::string>& unknown) {
+void ReadKeys(const Json& args, GroupClaim& group) {
   constexpr std::string_view kKnown[] = {
       "actorder",        "block_structure", "dynamic",  "group_size", "num_bits", "observer",
       "observer_kwargs", "scale_dtype",     "strategy", "symmetric",  "type",     "zp_dtype"};
   if (!args.is_object()) return;
   for (const auto& [key, value] : args.items()) {
-    if (std::ranges::find(kKnown, key) == std::end(kKnown)) unknown.push_back(key);
+    if (std::ranges::find(kKnown, key) == std::end(kKnown)) group.unknown_keys.push_back(key);
+    if (key == "scale_dtype" || key == "zp_dtype") group.newer_key = key;
   }
 }
 
@@ -64,15 +65,16 @@ GroupClaim ReadGroup(const Json& json) {
     group.symmetric = Flag(*weights, "symmetric").value_or(true);
     group.actorder = Text(*weights, "actorder");
     group.names_block = Field(*weights, "block_structure") != nullptr;
-    ReadUnknownKeys(*weights, group.unknown_keys);
+    ReadKeys(*weights, group);
     if (group.strategy.empty())
       group.strategy = group.group_size.value_or(-1) > 0 ? "group" : "channel";
   }
   if (const Json* inputs = Field(json, "input_activations")) {
     group.quantizes_inputs = true;
-    ReadUnknownKeys(*inputs, group.unknown_keys);
+    ReadKeys(*inputs, group);
     group.dynamic_inputs = Flag(*inputs, "dynamic").value_or(false);
     group.input_strategy = Text(*inputs, "strategy");
+    group.input_type = Text(*inputs, "type");
   }
   return group;
 }
@@ -130,6 +132,7 @@ QuantClaim QuantClaim::Read(const Json& config, const std::optional<Json>& model
   claim.zero_point = Flag(*object, "zero_point");
   claim.desc_act = Flag(*object, "desc_act");
   claim.checkpoint_format = Text(*object, "checkpoint_format");
+  claim.version = Text(*object, "version");
   claim.activation_scheme = Text(*object, "activation_scheme");
   claim.scale_fmt = Text(*object, "scale_fmt");
   if (const Json* block = Field(*object, "weight_block_size"); block && block->is_array()) {

@@ -20,9 +20,10 @@ struct GroupClaim {
   std::string type, strategy;
   bool symmetric = true;
   bool quantizes_inputs = false, dynamic_inputs = false;
-  std::string input_strategy, actorder;
+  std::string input_strategy, input_type, actorder;
   bool names_block = false;               // block_structure of the weights
   std::vector<std::string> unknown_keys;  // of weights and activations
+  std::string newer_key;                  // one that only later readers know
 };
 
 struct QuantClaim {
@@ -35,6 +36,7 @@ struct QuantClaim {
   std::optional<int64_t> bits, group_size;
   std::optional<bool> symmetric, zero_point, desc_act;
   std::string checkpoint_format;         // GPTQ
+  std::string version;                   // AWQ: "gemm", "gemv"
   std::vector<std::string> dynamic;      // GPTQ: the keys
   std::vector<std::string> unquantized;  // the list, whatever it is called
   bool has_list = false;
@@ -48,6 +50,10 @@ struct QuantClaim {
   bool Is(std::string_view name) const { return method == name; }
   // "compressed-tensors pack-quantized, 4 bits, group 32"
   std::string Describe() const;
+  // How a group's weights are stored, as readers take it that look at the group first.
+  const std::string& FormatOf(const GroupClaim& group) const {
+    return group.format.empty() ? format : group.format;
+  }
 };
 
 }  // namespace tessera

@@ -46,6 +46,12 @@ void CheckGptqConfig(Judgement& j);
 void CheckAwqConfig(Judgement& j);
 // compressed-tensors: groups, formats, bits, key by key.
 void CheckCompressedConfig(Judgement& j);
+// How the groups of compressed-tensors are stored is said, and where it is read: `global_only`, for
+// all of them at once.
+void CheckFormats(Judgement& j, bool global_only);
+// What multiplies INT8 and FP8 weights of compressed-tensors has a kernel, and scales if it is
+// static.
+void CheckActivations(Judgement& j);
 bool HasAsymmetricExperts(const Judgement& j);
 // The group of a class of modules; nullptr where there is none.
 const GroupClaim* GroupOfExperts(const Judgement& j);
@@ -53,8 +59,17 @@ const GroupClaim* GroupOfExperts(const Judgement& j);
 void ForbidQuantizationConfig(Judgement& j, std::string_view file);
 
 // --- shapes (rules_geometry.cc) ---
-// Bits, groups and zero points of packed integers.
+// Every tensor of the model that config.json describes, in its shape.
+void CheckComplete(Judgement& j);
+// What a quantized weight is made of: all of it, in the shapes that the model and the format ask
+// for, and no scale of what it was before.
+void CheckParts(Judgement& j);
+// Bits, groups and zero points of packed integers, as config.json says they are.
 void CheckGeometry(Judgement& j);
+// "4 bits, groups of 128": what the parts of one weight have to share; "" where it does not tell.
+std::string GeometryOf(const Judgement& j, const StoredModule& module);
+// Groups that the engine's table does not have.
+void WarnOfGroupSize(Judgement& j);
 
 // --- which modules (rules_coverage.cc) ---
 struct CoverageCheck {
@@ -74,6 +89,12 @@ struct CoverageCheck {
 void CheckCoverage(Judgement& j, const CoverageCheck& check);
 // Router, norms, embedding, heads, eh_proj.
 void CheckNeverQuantized(Judgement& j);
+// The router's bias: F32.
+void WarnOfRouterBias(Judgement& j);
+// kv_b_proj, where the engine takes it apart and knows it as floats only.
+void RefuseKvBStoredAs(Judgement& j, Storage storage);
+// Blocks of q_a_proj that would reach into kv_a_proj, which is put behind it.
+void CheckJoinedBlocks(Judgement& j);
 // wk and weights_proj: BF16 or block FP8.
 void CheckIndexer(Judgement& j);
 // The classes of linears of which some are stored so.
@@ -89,11 +110,19 @@ void CheckUe8m0(Judgement& j);
 void CheckInputScales(Judgement& j, bool required);
 // Group scales that the engine holds as BF16.
 void RequireBf16Scales(Judgement& j);
+// GPTQ: columns in groups in their order, as desc_act false has it.
+void CheckColumnOrder(Judgement& j);
+// GPTQ: zero points of symmetric weights, for which engines take the middle unseen.
+void CheckMiddleZeros(Judgement& j);
+// NaN and infinite scales; read with --check only.
+void CheckScaleValues(Judgement& j);
 // 0x7F and 0xFF are NaN in E4M3FN and numbers in FNUZ.
 void CheckNanCodes(Judgement& j);
 
 // --- Ascend (rules_ascend.cc) ---
 // quant_model_description.json: there, under the right name, with every tensor.
 void CheckDescription(Judgement& j, bool exact_name);
+// One type for the parts of one weight, and one that has kernels there.
+void CheckDescribedTypes(Judgement& j, const EngineNames& names);
 
 }  // namespace tessera

@@ -11,6 +11,7 @@ constexpr std::string_view kName = "quant_model_description.json";
 std::string_view TypeOf(const StoredModule& module) {
   if (module.storage == Storage::kFloat) return "FLOAT";
   if (module.storage == Storage::kInt8Channel) return "W8A8_DYNAMIC";
+  if (module.storage == Storage::kInt8Static) return "W8A8";
   return "";
 }
 
@@ -27,7 +28,11 @@ void Look(const Judgement& j, const StoredModule& module, Seen& seen) {
   const auto entry = j.files.description.find(module.name + ".weight");
   if (entry == j.files.description.end()) return;
   const std::string_view type = TypeOf(module);
-  if (!type.empty() && entry->second != type && (type == "FLOAT" || entry->second == "FLOAT")) {
+  // Static scales are in deq_scale, which the dynamic types do without.
+  const bool is_static = entry->second == "W8A8" || entry->second == "W8A8_MIX";
+  const bool lacks_static = is_static && module.Find("deq_scale") == nullptr;
+  const bool differs = type == "FLOAT" || type == "W8A8" || entry->second == "FLOAT";
+  if (!type.empty() && entry->second != type && (differs || lacks_static)) {
     if (seen.wrong++ == 0) seen.first_wrong = entry->first + " is " + entry->second;
   }
   if (module.storage == Storage::kInt8Channel && module.Find("weight_offset") == nullptr) {
@@ -43,7 +48,56 @@ void CheckName(Judgement& j, bool exact_name) {
           "rename it");
 }
 
+// Whether all of it is zero; told as found where it cannot be read.
+bool IsZero(Judgement& j, const TensorExtent& tensor) {
+  std::vector<std::byte> bytes(tensor.info.bytes());
+  if (const auto read = j.checkpoint.ReadBytes(tensor, 0, bytes); !read) {
+    j.Fatal("unreadable", tensor.info.name(), read.error().what(), "");
+    return true;
+  }
+  return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+void CheckOffsets(Judgement& j) {
+  for (const StoredModule& module : j.stored.all()) {
+    const TensorExtent* offset = module.Find("weight_offset");
+    if (module.storage != Storage::kInt8Channel || offset == nullptr || IsZero(j, *offset))
+      continue;
+    return j.Fatal("offset-not-zero", offset->info.name(),
+                   module.name + " has offsets that are not zero, and the kernels are symmetric",
+                   "quantize again: tessera quantize --scheme ascend-w8a8-dynamic");
+  }
+}
+
 }  // namespace
+
+void CheckDescribedTypes(Judgement& j, const EngineNames& names) {
+  const auto type_of = [&](const std::string& module) {
+    const auto entry = j.files.description.find(module + ".weight");
+    return entry == j.files.description.end() ? std::string() : entry->second;
+  };
+  for (const EngineModule& module : ModulesAsked(j.spec, names)) {
+    const std::string first = type_of(module.parts[0]);
+    const auto other = std::ranges::find_if(module.parts, [&](const std::string& part) {
+      const std::string its = type_of(part);
+      return !its.empty() && !first.empty() && its != first;
+    });
+    if (other != module.parts.end()) {
+      return j.Fatal("description-differs", *other + ".weight",
+                     *other + " is described as " + type_of(*other) + " where " + module.parts[0] +
+                         " is " + first + ", and the engine puts them into one weight",
+                     "quantize again: tessera quantize --scheme ascend-w8a8-dynamic");
+    }
+    const bool expert = module.set == kRoutedExperts;
+    if (first == "W4A8_DYNAMIC" && (!expert || j.files.description_group > 0)) {
+      return j.Fatal("description-type", module.parts[0] + ".weight",
+                     module.parts[0] + " is W4A8_DYNAMIC" +
+                         (expert ? " in groups, and experts load with a scale a row"
+                                 : ", for which experts alone have kernels"),
+                     "quantize again: tessera quantize --scheme ascend-w8a8-dynamic");
+    }
+  }
+}
 
 void CheckDescription(Judgement& j, bool exact_name) {
   const StoredModule* int8 = FirstStoredAs(j, kAllLinears, Storage::kInt8Channel);
@@ -75,6 +129,7 @@ void CheckDescription(Judgement& j, bool exact_name) {
                 " INT8 weights have no weight_offset, which is read next to weight_scale",
             "quantize again: tessera quantize --scheme ascend-w8a8-dynamic writes zeros");
   }
+  CheckOffsets(j);
 }
 
 }  // namespace tessera

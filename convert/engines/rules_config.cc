@@ -76,6 +76,12 @@ void CheckGroupArgs(Judgement& j, const GroupClaim& group) {
                 ", and the loader permits no unknown ones",
             "remove it from config.json");
   }
+  if (!group.newer_key.empty()) {
+    j.Warn("newer-key", "",
+           "a config group has the key " + QuoteJson(group.newer_key) +
+               ", which readers of 2025 and before refuse, whatever its value",
+           "remove it from config.json");
+  }
   const bool grouped = group.strategy.ends_with("group");
   const bool columns = group.group_size.value_or(-1) > 0;
   if (grouped != columns || (group.names_block && group.strategy != "block")) {
@@ -91,7 +97,7 @@ void CheckGroupArgs(Judgement& j, const GroupClaim& group) {
 }
 
 void CheckGroupScheme(Judgement& j, const GroupClaim& group) {
-  const bool packed = (group.format.empty() ? j.claim.format : group.format) == "pack-quantized";
+  const bool packed = j.claim.FormatOf(group) == "pack-quantized";
   if (packed && group.bits != 4 && group.bits != 8) {
     j.Fatal("bits-refused", "",
             "pack-quantized weights of " + std::to_string(group.bits.value_or(0)) +
@@ -200,6 +206,9 @@ void CheckGptqConfig(Judgement& j) {
             "lm_head is unquantized, config.json says that it is GPTQ", "write \"lm_head\": false");
   }
   if (!j.HasFatal()) CheckGeometry(j);
+  WarnOfGroupSize(j);
+  CheckColumnOrder(j);
+  if (j.claim.symmetric == true) CheckMiddleZeros(j);
   if (j.claim.checkpoint_format == "gptq_v2") {
     j.Warn("gptq-v2", "",
            "checkpoint_format is gptq_v2: zeros are stored as they are, and kernels that add one, "
@@ -215,7 +224,14 @@ void CheckAwqConfig(Judgement& j) {
     j.Fatal("bits-refused", "", "AWQ of " + std::to_string(*j.claim.bits) + " bits; 4 load",
             "quantize again: tessera quantize --scheme awq");
   }
+  if (!j.claim.version.empty() && j.claim.version != "gemm" && j.claim.version != "GEMM") {
+    j.Fatal("awq-version", "",
+            "version is " + QuoteJson(j.claim.version) +
+                ": its words lie along the other side of the weight, engines read gemm only",
+            "quantize again: tessera quantize --scheme awq");
+  }
   if (!j.HasFatal()) CheckGeometry(j);
+  WarnOfGroupSize(j);
 }
 
 void CheckCompressedConfig(Judgement& j) {
@@ -234,6 +250,56 @@ void CheckCompressedConfig(Judgement& j) {
                    "a block FP8 weight has weight_scale_inv under compressed-tensors, which looks "
                    "for weight_scale: it would load without its scale",
                    "cast what is not quantized to BF16, or write quant_method fp8");
+  }
+}
+
+void CheckFormats(Judgement& j, bool global_only) {
+  constexpr std::string_view kFormats[] = {"pack-quantized", "int-quantized", "float-quantized",
+                                           "naive-quantized"};
+  for (const GroupClaim& group : j.claim.groups) {
+    const std::string& format = j.claim.FormatOf(group);
+    if (std::ranges::find(kFormats, format) == std::end(kFormats)) {
+      return j.Fatal("format-missing", "",
+                     "quantization_config does not say how weights are stored: format is " +
+                         (format.empty() ? "missing" : QuoteJson(format)) +
+                         ", for which no kernel is chosen",
+                     "write the format that they have: \"pack-quantized\", \"int-quantized\" or "
+                     "\"float-quantized\"");
+    }
+    if (global_only && format != j.claim.format) {
+      return j.Fatal("format-of-group", "",
+                     "a group's format is " + QuoteJson(format) +
+                         ", and of formats only the one "
+                         "of quantization_config itself is read, which is " +
+                         (j.claim.format.empty() ? "missing" : QuoteJson(j.claim.format)),
+                     "write it at the top of quantization_config, where all groups share one");
+    }
+  }
+}
+
+void CheckActivations(Judgement& j) {
+  const StoredModule* experts = FirstStoredAs(j, kRoutedExperts, Storage::kInt8Channel);
+  const auto& modules = j.stored.all();
+  const bool has_scales = std::ranges::any_of(
+      modules, [](const StoredModule& m) { return m.Find("input_scale") != nullptr; });
+  for (const GroupClaim& group : j.claim.groups) {
+    const std::string& format = j.claim.FormatOf(group);
+    const bool integers = format == "int-quantized";
+    std::string what;
+    if (integers && !group.quantizes_inputs) {
+      what =
+          "int-quantized weights without input_activations: INT8 weights are multiplied with "
+          "INT8 activations only";
+    } else if (integers && experts != nullptr && &group == GroupOfExperts(j) &&
+               (!group.dynamic_inputs || group.input_strategy != "token")) {
+      what = "activations of INT8 experts are not dynamic, a scale a token, as their kernel wants";
+    } else if ((integers || format == "float-quantized") && group.quantizes_inputs &&
+               !group.dynamic_inputs && !has_scales) {
+      what = "activations are static, and no weight has an input_scale";
+    }
+    if (what.empty()) continue;
+    return j.Fatal("activations", "", std::move(what),
+                   "write input_activations that are dynamic with strategy token");
   }
 }
 

@@ -78,8 +78,11 @@ class CoverageWalk {
     for (const std::string& part : module.parts) {
       const Storage storage = j_.stored.StorageOf(part);
       if (storage == Storage::kAbsent) return;  // told as missing-tensor, or an absent MTP module
-      if (storage != first) return AddMixed(module, part, first, storage);
+      if (storage != first) {
+        return AddMixed(module, part, std::string(Name(first)), std::string(Name(storage)));
+      }
     }
+    if (VisitGeometry(module)) return;
     if (!check_.compares) return;
     const bool detects = check_.detects_linears && module.set != kRoutedExperts;
     Result<bool> unquantized = first == Storage::kFloat;
@@ -95,10 +98,23 @@ class CoverageWalk {
     Compare(module, first, *unquantized);
   }
 
-  void AddMixed(const EngineModule& module, const std::string& part, Storage a, Storage b) {
+  // Whether parts differ in bits, groups or zero points.
+  bool VisitGeometry(const EngineModule& module) {
+    const std::string first = GeometryOf(j_, *j_.stored.Find(module.parts[0]));
+    for (const std::string& part : module.parts) {
+      const std::string its = GeometryOf(j_, *j_.stored.Find(part));
+      if (its == first || its.empty() || first.empty()) continue;
+      AddMixed(module, part, first, its);
+      return true;
+    }
+    return false;
+  }
+
+  void AddMixed(const EngineModule& module, const std::string& part, const std::string& a,
+                const std::string& b) {
     const bool experts = module.set == kRoutedExperts;
     Add(experts ? "experts-differ" : "fused-differ", module, part,
-        "is " + std::string(Name(b)) + " where " + module.parts[0] + " is " + std::string(Name(a)) +
+        "is stored as " + b + " where " + module.parts[0] + " is " + a +
             ", and the engine puts them into one weight");
   }
 
@@ -191,6 +207,43 @@ void CheckNeverQuantized(Judgement& j) {
     } else {
       j.Fatal("never-quantized", module.main().info.name(), what, remedy);
     }
+  }
+}
+
+void WarnOfRouterBias(Judgement& j) {
+  constexpr Family kInF32[] = {Family::kV3, Family::kV31, Family::kV32};
+  if (std::ranges::find(kInF32, j.spec.family()) == std::end(kInF32)) return;
+  for (const StoredModule& module : j.stored.all()) {
+    const TensorExtent* bias = module.Find("e_score_correction_bias");
+    if (bias == nullptr || bias->info.dtype() == Dtype::kF32) continue;
+    return j.Warn("router-bias", bias->info.name(),
+                  "the router's bias is " + std::string(Name(bias->info.dtype())) +
+                      ", in the release F32: rounded, it sends tokens to other experts",
+                  "take the biases of the original: tessera cast leaves them as they are");
+  }
+}
+
+void RefuseKvBStoredAs(Judgement& j, Storage storage) {
+  const StoredModule* module = FirstStoredAs(j, kKvB, storage);
+  if (module == nullptr) return;
+  j.Fatal("kv-b-refused", module->main().info.name(),
+          module->name + " is " + std::string(Name(storage)) +
+              ": the engine takes it apart by heads, and reads it as floats",
+          "leave kv_b_proj unquantized: tessera quantize does");
+}
+
+void CheckJoinedBlocks(Judgement& j) {
+  for (const StoredModule& module : j.stored.all()) {
+    const auto role = j.spec.Parse(module.name + ".weight");
+    if (!role || role->module != Module::kQA || j.spec.IsMtp(*role)) continue;
+    if (module.storage != Storage::kFp8Block && module.storage != Storage::kInt8Block) continue;
+    const std::optional<Shape> shape = j.ShapeOf(module.name);
+    if (!shape || (*shape)[0] % 128 == 0) continue;
+    return j.Fatal("block-joined", module.main().info.name(),
+                   "q_a_proj has " + std::to_string((*shape)[0]) +
+                       " rows, which 128 does not divide: kv_a_proj_with_mqa is put behind it, "
+                       "where its scales would be for other rows",
+                   "leave the a-projections unquantized");
   }
 }
 

@@ -86,16 +86,19 @@ void NoteShardNames(Judgement& j) {
 
 void CheckCustomCode(Judgement& j) {
   const auto map = j.config.find("auto_map");
-  if (map == j.config.end() || !map->is_object() || map->empty() || !map->begin()->is_string()) {
-    return;
+  if (map == j.config.end() || !map->is_object()) return;
+  for (const Json& value : *map) {
+    if (!value.is_string()) continue;
+    const std::string entry = value.get<std::string>();
+    const std::string file = entry.substr(0, entry.find('.')) + ".py";
+    // Of another repository: fetched from there.
+    if (entry.find("--") != std::string::npos) continue;
+    const auto files = j.checkpoint.side_files();
+    if (std::ranges::find(files, file) != files.end()) continue;
+    return j.Warn(
+        "custom-code", "", "config.json's auto_map names " + file + ", which is not in the folder",
+        "copy it from the original, or remove auto_map where the engine has the model built in");
   }
-  const std::string entry = map->begin()->get<std::string>();
-  const std::string file = entry.substr(0, entry.find('.')) + ".py";
-  // Of another repository: fetched from there.
-  if (entry.find("--") != std::string::npos) return;
-  if (std::ranges::find(j.checkpoint.side_files(), file) != j.checkpoint.side_files().end()) return;
-  j.Warn("custom-code", "", "config.json's auto_map names " + file + ", which is not in the folder",
-         "copy it from the original, or remove auto_map where the engine has the model built in");
 }
 
 void CheckMtp(Judgement& j, bool one_only) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <span>
 
 #include "convert/engines/rules.h"
 
@@ -11,14 +12,19 @@ namespace {
 
 constexpr uint64_t kPiece = uint64_t{8} << 20;
 
-// A small tensor; nullopt, with a finding, when it cannot be read.
-std::optional<std::vector<float>> ReadF32(Judgement& j, const TensorExtent& tensor) {
-  if (tensor.info.dtype() != Dtype::kF32) return std::nullopt;
-  std::vector<float> values(tensor.info.elements());
+// A small tensor; nullopt when it is of another type and, with a finding, when it cannot be read.
+template <class T>
+std::optional<std::vector<T>> ReadAll(Judgement& j, const TensorExtent& tensor, Dtype dtype) {
+  if (tensor.info.dtype() != dtype) return std::nullopt;
+  std::vector<T> values(tensor.info.elements());
   const auto read = j.checkpoint.ReadBytes(tensor, 0, std::as_writable_bytes(std::span(values)));
   if (read) return values;
   j.Fatal("unreadable", tensor.info.name(), read.error().what(), "");
   return std::nullopt;
+}
+
+std::optional<std::vector<float>> ReadF32(Judgement& j, const TensorExtent& tensor) {
+  return ReadAll<float>(j, tensor, Dtype::kF32);
 }
 
 bool IsPowerOfTwo(float value) {
@@ -48,7 +54,123 @@ const StoredModule* WithInputScale(const Judgement& j, const std::string& expert
   return nullptr;
 }
 
+// Of a GPTQ weight's columns, those that its g_idx puts into another group than their own.
+uint64_t ColumnsElsewhere(const std::vector<int32_t>& index, uint64_t group) {
+  uint64_t elsewhere = 0;
+  for (uint64_t k = 0; k < index.size(); ++k) {
+    if (index[k] != static_cast<int32_t>(group == 0 ? 0 : k / group)) ++elsewhere;
+  }
+  return elsewhere;
+}
+
+// The word in which every zero point is the middle, as stored by version 1 (less one) or 2.
+uint32_t MiddleZeros(bool eight_bits, bool version_2) {
+  return eight_bits ? (version_2 ? 0x80808080u : 0x7F7F7F7Fu)
+                    : (version_2 ? 0x88888888u : 0x77777777u);
+}
+
+// Numbers of a scale that are NaN or infinite; 0 for a type that has no such.
+uint64_t NotFinite(std::span<const std::byte> bytes, Dtype dtype) {
+  const auto count = [&]<class T>(T exponent) {
+    uint64_t found = 0;
+    for (size_t at = 0; at + sizeof(T) <= bytes.size(); at += sizeof(T)) {
+      T bits;
+      std::memcpy(&bits, &bytes[at], sizeof(T));
+      if ((bits & exponent) == exponent) ++found;
+    }
+    return found;
+  };
+  switch (dtype) {
+    case Dtype::kF32:
+      return count(uint32_t{0x7F800000});
+    case Dtype::kBF16:
+      return count(uint16_t{0x7F80});
+    case Dtype::kF16:
+      return count(uint16_t{0x7C00});
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
+
+void CheckColumnOrder(Judgement& j) {
+  const int64_t size = j.claim.group_size.value_or(-1);
+  const uint64_t group = size > 0 ? static_cast<uint64_t>(size) : 0;
+  uint64_t modules = 0;
+  std::string first;
+  for (const StoredModule& module : j.stored.all()) {
+    const TensorExtent* index = module.Find("g_idx");
+    if (module.storage != Storage::kGptq || index == nullptr) continue;
+    const auto groups = ReadAll<int32_t>(j, *index, Dtype::kI32);
+    if (!groups || ColumnsElsewhere(*groups, group) == 0) continue;
+    if (modules++ == 0) first = index->info.name();
+  }
+  if (modules == 0) return;
+  j.Fatal("act-order", first,
+          "the g_idx of " + std::to_string(modules) +
+              " weights puts columns into other groups than their own; kernels that go by "
+              "desc_act false do not look at it and give columns the scales of others",
+          "quantize again without activation order: tessera quantize --scheme gptq4 of the "
+          "original");
+}
+
+void CheckMiddleZeros(Judgement& j) {
+  const bool eight = j.claim.bits == 8, second = j.claim.checkpoint_format == "gptq_v2";
+  uint64_t modules = 0, of_the_other = 0;
+  std::string first;
+  for (const StoredModule& module : j.stored.all()) {
+    const TensorExtent* zeros = module.Find("qzeros");
+    if (module.storage != Storage::kGptq || zeros == nullptr) continue;
+    const auto words = ReadAll<uint32_t>(j, *zeros, Dtype::kI32);
+    const auto all = [&](bool version_2) {
+      return std::ranges::all_of(
+          *words, [&](uint32_t word) { return word == MiddleZeros(eight, version_2); });
+    };
+    if (!words || all(second)) continue;
+    if (modules++ == 0) first = zeros->info.name();
+    if (all(!second)) ++of_the_other;
+  }
+  if (modules == 0) return;
+  if (modules == of_the_other) {
+    return j.Warn(
+        "gptq-zeros", first,
+        "zero points of " + std::to_string(modules) + " weights are the middle as gptq" +
+            (second ? "" : "_v2") + " stores it, and config.json says gptq" +
+            (second ? "_v2" : "") + ": kernels that read them are off by one",
+        std::string("write \"checkpoint_format\": \"gptq") + (second ? "" : "_v2") + "\"");
+  }
+  j.Fatal("gptq-zeros", first,
+          "zero points of " + std::to_string(modules) +
+              " weights are not the middle, though sym is true: engines take 8 or 128 for all",
+          "quantize again: tessera quantize --scheme gptq4, or awq for zero points");
+}
+
+void CheckScaleValues(Judgement& j) {
+  std::vector<std::byte> bytes;
+  uint64_t tensors = 0, numbers = 0;
+  std::string first;
+  for (const StoredModule& module : j.stored.all()) {
+    for (const char* suffix : {"weight_scale", "weight_scale_inv", "scales"}) {
+      const TensorExtent* scale = module.Find(suffix);
+      if (scale == nullptr) continue;
+      bytes.resize(scale->info.bytes());
+      if (const auto read = j.checkpoint.ReadBytes(*scale, 0, bytes); !read) {
+        return j.Fatal("unreadable", scale->info.name(), read.error().what(), "");
+      }
+      const uint64_t found = NotFinite(bytes, scale->info.dtype());
+      if (found == 0) continue;
+      if (tensors++ == 0) first = scale->info.name();
+      numbers += found;
+    }
+  }
+  if (tensors == 0) return;
+  j.Fatal("scale-not-finite", first,
+          std::to_string(numbers) + " scales of " + std::to_string(tensors) +
+              " weights are NaN or infinite: a quantizer divided zeros by zeros, or the file is "
+              "damaged",
+          "quantize again: tessera gives a group of zeros a finite scale");
+}
 
 void CheckUe8m0(Judgement& j) {
   if (j.claim.scale_fmt != "ue8m0") return;
@@ -85,7 +207,8 @@ void CheckInputScales(Judgement& j, bool required) {
       const StoredModule* w1 = WithInputScale(j, expert, "w1", "gate_proj");
       const auto gate = ReadOne(j, w1);
       const auto up = ReadOne(j, WithInputScale(j, expert, "w3", "up_proj"));
-      if (!gate || !up) {
+      const StoredModule* w2 = WithInputScale(j, expert, "w2", "down_proj");
+      if (!gate || !up || w2 == nullptr) {
         ++missing;
         continue;
       }
@@ -102,7 +225,7 @@ void CheckInputScales(Judgement& j, bool required) {
     }
   }
   if (missing == 0) return;
-  const std::string what = std::to_string(missing) + " experts have no input scales of w1 and w3";
+  const std::string what = std::to_string(missing) + " experts lack an input scale of w1, w2 or w3";
   const std::string remedy = "quantize again with --calibration FILE or --input-scale X";
   if (required) {
     j.Fatal("input-scales-missing", "", what + ": the loader ends with a KeyError", remedy);

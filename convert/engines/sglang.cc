@@ -113,6 +113,8 @@ void WarnOfSubstrings(Judgement& j) {
 
 void JudgeCompressed(Judgement& j) {
   CheckCompressedConfig(j);
+  CheckFormats(j, true);
+  WarnOfGroupSize(j);
   if (HasAsymmetricExperts(j)) {
     j.Fatal("asymmetric-experts", "",
             "experts have zero points, which are loaded untransposed: "
@@ -143,6 +145,13 @@ void JudgeCompressed(Judgement& j) {
 
 void JudgeAwq(Judgement& j) {
   CheckAwqConfig(j);
+  const auto dtype = j.config.find(j.config.contains("dtype") ? "dtype" : "torch_dtype");
+  if (dtype != j.config.end() && *dtype == "bfloat16") {
+    j.Note("awq-dtype",
+           "config.json asks for bfloat16, and AWQ kernels other than Marlin's are for float16",
+           "where Marlin is not chosen start the server with --quantization moe_wna16, or --dtype "
+           "float16");
+  }
   const StoredModule* plain = FirstStoredAs(j, kAProjections, Storage::kFloat);
   if (plain != nullptr && j.spec.q_lora_rank != 0) {
     j.Fatal("awq-a-projections", plain->main().info.name(),
@@ -173,6 +182,10 @@ void JudgeGptq(Judgement& j) {
 void JudgeBlockInt8(Judgement& j) {
   constexpr std::string_view kKeys[] = {"activation_scheme", "weight_block_size"};
   RequireKeys(j, kKeys);
+  if (j.claim.activation_scheme == "static") {
+    j.Fatal("activation-scheme", "", "activation_scheme is static, which blockwise_int8 refuses",
+            "write \"activation_scheme\": \"dynamic\"");
+  }
   CheckCoverage(j,
                 {.names = kNames, .rule = NameRule::kBlockInt8Sglang, .list = j.claim.unquantized});
 }
@@ -222,6 +235,19 @@ void CheckSharedExpertFusion(Judgement& j) {
   }
 }
 
+// wk's FP8 is decoded by the scale of DeepSeek's name, not by that of compressed-tensors.
+void CheckIndexerScale(Judgement& j) {
+  for (const StoredModule& module : j.stored.all()) {
+    if (!module.name.ends_with(".indexer.wk") || module.storage != Storage::kFp8Block ||
+        module.Find("weight_scale_inv") != nullptr) {
+      continue;
+    }
+    return j.Fatal("indexer-quantized", module.main().info.name(),
+                   module.name + " is FP8 with a weight_scale; only weight_scale_inv is read there",
+                   "keep the indexer as it was: tessera quantize does");
+  }
+}
+
 void Judge(Judgement& j) {
   if (!j.files.description.empty()) {
     return j.Fatal("npu-only", "", "quant_model_description.json makes it an NPU checkpoint",
@@ -231,6 +257,9 @@ void Judge(Judgement& j) {
   CheckSharedExpertFusion(j);
   CheckNeverQuantized(j);
   CheckIndexer(j);
+  CheckIndexerScale(j);
+  WarnOfRouterBias(j);
+  CheckJoinedBlocks(j);
   CheckMtp(j, true);
   CheckTpDegree(j);
 }

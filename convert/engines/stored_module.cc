@@ -20,6 +20,7 @@ constexpr StorageName kNames[] = {
     {Storage::kFp8Tensor, "FP8 with one scale"},
     {Storage::kInt8Channel, "INT8 with a scale a row"},
     {Storage::kInt8Block, "block INT8"},
+    {Storage::kInt8Static, "INT8 for static activations"},
     {Storage::kInt4Bytes, "INT4 in bytes"},
     {Storage::kPacked, "pack-quantized"},
     {Storage::kAwq, "AWQ"},
@@ -55,7 +56,9 @@ Storage OfInt8(const StoredModule& module, const TensorExtent& weight) {
                                                             : Storage::kInt8Block;
   }
   const TensorExtent* scale = module.Find("weight_scale");
-  if (scale == nullptr) return Storage::kNoScale;
+  if (scale == nullptr) {
+    return module.Find("deq_scale") != nullptr ? Storage::kInt8Static : Storage::kNoScale;
+  }
   return scale->info.elements() == Rows(weight) ? Storage::kInt8Channel : Storage::kUnknown;
 }
 

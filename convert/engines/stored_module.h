@@ -20,8 +20,9 @@ enum class Storage : uint8_t {
   kFp8Tensor,
   kInt8Channel,
   kInt8Block,
-  kInt4Bytes,  // two codes a byte along the input, scales in groups: W4AFP8
-  kPacked,     // compressed-tensors pack-quantized
+  kInt8Static,  // Ascend's W8A8: scales of weights and activations multiplied together
+  kInt4Bytes,   // two codes a byte along the input, scales in groups: W4AFP8
+  kPacked,      // compressed-tensors pack-quantized
   kAwq,
   kGptq,
   kNoScale,  // FP8 or INT8 codes without a scale

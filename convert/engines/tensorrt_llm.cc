@@ -46,6 +46,33 @@ void JudgeCompressed(Judgement& j) {
             "quantize again: tessera quantize --scheme trtllm-w4a8");
   }
   CheckCompressedConfig(j);
+  RefuseKvBStoredAs(j, Storage::kFp8Channel);
+}
+
+// quant_cfg.json names the layers one by one: what it leaves out is taken for unquantized.
+void CheckLayerTable(Judgement& j) {
+  const Json* table = j.files.quant_cfg ? &*j.files.quant_cfg : &j.claim.object;
+  const auto layers = table->find("quantized_layers");
+  for (uint32_t layer = 0; layer < j.spec.total_layers(); ++layer) {
+    const std::string module = "model.layers." + std::to_string(layer) + ".mlp.experts";
+    if (j.stored.StorageOf(module + ".0.gate_proj") != Storage::kInt4Bytes) continue;
+    const Json* entry = layers != table->end() && layers->is_object() && layers->contains(module)
+                            ? &layers->at(module)
+                            : nullptr;
+    if (entry != nullptr && entry->is_object() && entry->contains("quant_algo") &&
+        entry->at("quant_algo") == "W4A8_AWQ") {
+      continue;
+    }
+    const std::string what = module + " is INT4, and quant_cfg.json " +
+                             (entry == nullptr ? "does not list it" : "calls it something else");
+    const std::string remedy = "list every layer: tessera quantize --scheme trtllm-w4a8 does";
+    if (j.spec.IsMtpLayer(static_cast<int32_t>(layer))) {
+      j.Warn("quant-cfg-incomplete", "", what + "; the MTP module does not load", remedy);
+    } else {
+      j.Fatal("quant-cfg-incomplete", "", what, remedy);
+    }
+    return;
+  }
 }
 
 void JudgeMixed(Judgement& j) {
@@ -55,6 +82,7 @@ void JudgeMixed(Judgement& j) {
             "what",
             "write it: tessera quantize --scheme trtllm-w4a8");
   }
+  CheckLayerTable(j);
   CheckInputScales(j, true);
   CheckCoverage(j, {});
 }
@@ -76,6 +104,8 @@ void Judge(Judgement& j) {
   }
   JudgeMethod(j, kMethods, "fp8, compressed-tensors of FP8, MIXED_PRECISION");
   CheckNeverQuantized(j);
+  WarnOfRouterBias(j);
+  CheckJoinedBlocks(j);
   CheckMtp(j, false);
   CheckTpDegree(j);
 }

@@ -50,6 +50,18 @@ void WarnOfRaggedBlocks(Judgement& j) {
   }
 }
 
+// GPTQModel tells GPTQ from AWQ by it.
+void WarnOfMissingGIdx(Judgement& j) {
+  const auto& modules = j.stored.all();
+  const auto first = std::ranges::find_if(modules, [](const StoredModule& module) {
+    return module.storage == Storage::kGptq && module.Find("g_idx") == nullptr;
+  });
+  if (first == modules.end()) return;
+  j.Warn("g-idx-missing", first->main().info.name(),
+         first->name + " has no g_idx, by which GPTQModel knows GPTQ from AWQ",
+         "write it, column k being in group k / group_size");
+}
+
 void JudgeFp8(Judgement& j) {
   CheckFp8Config(j);
   WarnOfRaggedBlocks(j);
@@ -58,6 +70,7 @@ void JudgeFp8(Judgement& j) {
 
 void JudgeCompressed(Judgement& j) {
   CheckCompressedConfig(j);
+  CheckFormats(j, false);
   WarnOfFusedExperts(j);
   CheckCoverage(j, {.rule = NameRule::kCtPlain, .list = j.claim.unquantized});
 }
@@ -70,6 +83,7 @@ void JudgeAwq(Judgement& j) {
 void JudgeGptq(Judgement& j) {
   CheckGptqConfig(j);
   WarnOfFusedExperts(j);
+  WarnOfMissingGIdx(j);
 }
 
 constexpr MethodJudge kMethods[] = {{"fp8", JudgeFp8},
@@ -81,6 +95,7 @@ void Judge(Judgement& j) {
   WarnFormatMetadata(j);
   JudgeMethod(j, kMethods, "fp8, compressed-tensors, awq, gptq");
   CheckNeverQuantized(j);
+  WarnOfRouterBias(j);
   CheckCustomCode(j);
   if (j.spec.num_nextn_predict_layers > 0) {
     j.Note("mtp-ignored", "the MTP module is ignored on loading, and lost on saving", "");

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "convert/engines/families.h"
 #include "convert/engines/rules.h"
 
@@ -65,9 +67,32 @@ void WarnOfHead(Judgement& j) {
   }
 }
 
+// 4 bits with quantized activations go to a kernel of its own.
+void CheckFp8Activations(Judgement& j, const GroupClaim& experts) {
+  if (j.claim.FormatOf(experts) != "pack-quantized" || experts.bits != 4 ||
+      !experts.quantizes_inputs || experts.input_type != "float") {
+    return;
+  }
+  constexpr uint64_t kUnit = 256;
+  if (j.spec.hidden_size % kUnit != 0 || j.spec.moe_intermediate_size % kUnit != 0) {
+    return j.Fatal("w4afp8-width", "",
+                   "INT4 with FP8 activations wants hidden_size and moe_intermediate_size in "
+                   "multiples of 256; they are " +
+                       std::to_string(j.spec.hidden_size) + " and " +
+                       std::to_string(j.spec.moe_intermediate_size),
+                   "remove input_activations from config.json");
+  }
+  j.Note("sm90-only", "INT4 weights with FP8 activations are computed on SM90 only",
+         "elsewhere remove input_activations from config.json");
+}
+
 void JudgeCompressed(Judgement& j) {
   CheckCompressedConfig(j);
+  CheckFormats(j, false);
+  CheckActivations(j);
+  WarnOfGroupSize(j);
   const GroupClaim* experts = GroupOfExperts(j);
+  if (experts != nullptr) CheckFp8Activations(j, *experts);
   if (HasAsymmetricExperts(j)) {
     j.Warn("asymmetric-experts", "",
            "experts have zero points: vLLM before 0.33 refuses them, "
@@ -85,8 +110,33 @@ void JudgeCompressed(Judgement& j) {
   CheckCoverage(j, {.names = kNames, .rule = NameRule::kCtVllm, .list = j.claim.unquantized});
 }
 
+bool HasQuantizedMtp(const Judgement& j, Storage storage) {
+  return std::ranges::any_of(j.stored.all(), [&](const StoredModule& module) {
+    const auto role = j.spec.Parse(module.name + ".weight");
+    return module.storage == storage && role && j.spec.IsMtp(*role);
+  });
+}
+
+// The module's own embedding, which only the first rank of a pipeline has of the main model.
+void NoteMtpCopies(Judgement& j) {
+  const std::string layer = "model.layers." + std::to_string(j.spec.num_hidden_layers);
+  if (j.spec.num_nextn_predict_layers == 0 ||
+      j.stored.StorageOf(layer + ".eh_proj") == Storage::kAbsent ||
+      j.stored.StorageOf(layer + ".embed_tokens") != Storage::kAbsent) {
+    return;
+  }
+  j.Note("mtp-copies",
+         "the MTP module has no embed_tokens of its own: drafts need it with pipeline parallelism, "
+         "and in older releases",
+         "take it from the original, or serve without pipeline parallelism");
+}
+
 void JudgeAwq(Judgement& j) {
   CheckAwqConfig(j);
+  if (HasQuantizedMtp(j, Storage::kAwq)) {
+    j.Note("awq-mtp", "the MTP module is AWQ, of which vLLM users report that no draft is accepted",
+           "serve without speculative decoding, or keep the module in BF16");
+  }
   std::vector<std::string> list = j.claim.unquantized;
   if (list.empty()) {
     // It takes for unquantized what has no tensor of integers.
@@ -115,7 +165,10 @@ void Judge(Judgement& j) {
   JudgeMethod(j, kMethods, "fp8, compressed-tensors, awq, gptq");
   CheckNeverQuantized(j);
   CheckIndexer(j);
+  WarnOfRouterBias(j);
+  CheckJoinedBlocks(j);
   CheckMtp(j, false);
+  NoteMtpCopies(j);
   CheckTpDegree(j);
 }
 

@@ -52,6 +52,7 @@ void JudgePacked(Judgement& j, const GroupClaim& group) {
 
 void JudgeCompressed(Judgement& j) {
   CheckCompressedConfig(j);
+  CheckActivations(j);
   const GroupClaim* group = GroupOfExperts(j);
   if (group != nullptr && FirstStoredAs(j, kAllLinears, Storage::kPacked) != nullptr) {
     JudgePacked(j, *group);
@@ -63,12 +64,15 @@ constexpr MethodJudge kMethods[] = {{"fp8", RefuseFp8}, {"compressed-tensors", J
 
 void Judge(Judgement& j) {
   CheckDescription(j, true);
+  if (!j.files.description.empty()) ForbidQuantizationConfig(j, j.files.description_name);
   if (j.files.description.empty()) {
     JudgeMethod(j, kMethods, "compressed-tensors, and quant_model_description.json");
   } else {
+    CheckDescribedTypes(j, kNames);
     CheckCoverage(j, {.names = kNames, .compares = false});
   }
   CheckNeverQuantized(j);
+  WarnOfRouterBias(j);
   CheckMtp(j, true);
   CheckCustomCode(j);
   CheckTpDegree(j);

@@ -24,6 +24,25 @@ def f32(*values):
     return "F32", [len(values)], struct.pack(f"<{len(values)}f", *values)
 
 
+def i32(values):
+    return "I32", [len(values)], struct.pack(f"<{len(values)}i", *values)
+
+
+def gptq(n, k, zeros_word=0x77777777, index=None):
+    words = k // 128 * (n // 8)
+    return {"qweight": zeros("I32", k // 8, n), "qzeros": ("I32", [k // 128, n // 8], struct.pack("<I", zeros_word) * words),
+            "scales": zeros("F16", k // 128, n), "g_idx": i32([(i if index is None else index[i]) // 128 for i in range(k)])}
+
+
+def awq_gemv(n, k):
+    return {"qweight": zeros("I32", n, k // 8), "qzeros": zeros("I32", n, 1), "scales": zeros("F16", n, 8)}
+
+
+def int8_static(n, k):
+    return {"weight": zeros("I8", n, k), "deq_scale": zeros("F32", n), "quant_bias": zeros("I32", n),
+            "input_scale": f32(1), "input_offset": f32(0)}
+
+
 def packed(n, k, group=128, bits=4, scale="BF16", asymmetric=False):
     groups = k // group if group else 1
     parts = {"weight_packed": zeros("I32", n, k * bits // 32), "weight_scale": zeros(scale, n, groups),
@@ -53,8 +72,12 @@ STORAGES = {
     "packed8": lambda n, k: packed(n, k, bits=8),
     "packed8_channel": lambda n, k: packed(n, k, group=0, bits=8),
     "awq": lambda n, k: {"qweight": zeros("I32", k, n // 8), "qzeros": zeros("I32", k // 128, n // 8), "scales": zeros("F16", k // 128, n)},
-    "gptq": lambda n, k: {"qweight": zeros("I32", k // 8, n), "qzeros": zeros("I32", k // 128, n // 8),
-                          "scales": zeros("F16", k // 128, n), "g_idx": zeros("I32", k)},
+    "awq_gemv": awq_gemv,
+    "int8_static": int8_static,
+    "gptq": gptq,
+    "gptq_shuffled": lambda n, k: gptq(n, k, index=[k - 1 - i for i in range(k)]),
+    "gptq_v2": lambda n, k: gptq(n, k, 0x88888888),
+    "gptq_asym": lambda n, k: gptq(n, k, 0x76777777),
 }
 
 

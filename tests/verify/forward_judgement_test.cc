@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,19 @@ TEST(JudgeForward, WhatChanceExplainsIsNoMiss) {
   EXPECT_FALSE(Judged(Measured(StorageKind::kPlain, 1e-9, 8900, 9000)).passes());
 }
 
+// The error of a mean that one token carries is as large as the mean.
+TEST(JudgeForward, AFewTokensThatDivergeAreNotTakenForChance) {
+  for (const size_t tokens : {1, 2, 4}) {
+    ForwardComparison comparison = Measured(StorageKind::kPlain, 1e-9, 10000, 10000);
+    std::vector<double> kls(10000, 1e-9);
+    std::fill_n(kls.begin(), tokens, 5.0);
+    comparison.logits.kl = Distribution(kls);
+    const ForwardComparison judged = Judged(std::move(comparison));
+    EXPECT_FALSE(judged.gates[0].ok) << tokens;
+    EXPECT_TRUE(judged.gates[1].ok) << tokens;
+  }
+}
+
 TEST(JudgeForward, OfLayersAndRoutingOnlyWhatIsAskedForIsJudged) {
   EXPECT_EQ(Judged(Measured(StorageKind::kInt4, 0.01, 990, 1000)).gates.size(), 2u);
   const auto missed = Judged(Measured(StorageKind::kInt4, 0.01, 990, 1000),
@@ -63,8 +77,9 @@ TEST(JudgeForward, OfLayersAndRoutingOnlyWhatIsAskedForIsJudged) {
 }
 
 TEST(JudgeForward, TheVerdictSaysWhatWasFound) {
-  EXPECT_EQ(Judged(Measured(StorageKind::kPlain, 0, 100, 100)).verdict,
-            "B predicts exactly what A does: every logit of 100 positions is the same, bit for bit");
+  EXPECT_EQ(
+      Judged(Measured(StorageKind::kPlain, 0, 100, 100)).verdict,
+      "B predicts exactly what A does: every logit of 100 positions is the same, bit for bit");
   ForwardComparison rounded = Measured(StorageKind::kPlain, 0, 1, 1);
   rounded.weights = WeightValues::kBf16;
   EXPECT_EQ(Judged(std::move(rounded)).verdict,
@@ -73,7 +88,7 @@ TEST(JudgeForward, TheVerdictSaysWhatWasFound) {
   const std::string missed = Judged(Measured(StorageKind::kInt8, 0.5, 0, 100)).verdict;
   EXPECT_EQ(missed,
             "B does not predict what A does: KL 0.5 ± 0.05 nats, the same likeliest token at "
-            "0.00 % of 100 positions; kl 0.399 is above 0.002, top1 0 is below 0.975");
+            "0.00 % of 100 positions; kl 0.5 is above 0.002, top1 0 is below 0.975");
 }
 
 }  // namespace

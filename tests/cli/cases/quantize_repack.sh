@@ -50,3 +50,33 @@ for pair in "awq repack-gptq" "w4a16-asym repack-gptq" "gptq8 repack-awq" "w4a16
   [ ! -e second ]
   rm -r first
 done
+# Nor does quantizing round what has the scheme's bits and groups already, whoever stored it.
+for pair in "w4a16 w4a16" "w4a16 w4a16-asym" "gptq4 w4a16" "awq w4a16-asym" "w8a8 ascend-w8a8-dynamic" "w8a8 int8-channel" "w4a16 awq"; do
+  set -- $pair
+  quantizes in first --scheme $1 --experts-only
+  exits 0 tessera quantize first second --scheme $2 --experts-only --json
+  json 'j["ledger"]["repacked"] > 90 and j["ledger"]["quantized"] == 0 and "requantized" not in j'
+  exits 0 tessera verify first second --json
+  json 'j["failed"] == 0 and j["within"] == 0'
+  rm -r first second
+done
+quantizes in first --scheme w4a16
+exits 3 tessera quantize first second --scheme w4a16 --search absmax
+contains "already: quantized anew it would only lose"
+contains "cast to bf16 first"
+[ ! -e second ]
+# What is told to be more is quantized, beside what stays.
+exits 0 tessera quantize first second --scheme w4a16 --all-linears --json
+json 'j["ledger"]["repacked"] > 90 and j["ledger"]["quantized"] > 10'
+rm -r second
+# Other bits or groups round a second time, and say so.
+for scheme in w4a16-g32 w8a8 awq fp8-block; do
+  again=96
+  case $scheme in awq) again=0 ;; fp8-block) again=0 ;; esac
+  exits 0 tessera quantize first second --scheme $scheme --experts-only
+  if [ $again != 0 ]; then contains "quantized again: $again weights" out; fi
+  exits 0 tessera quantize first third --scheme $scheme --experts-only --dry-run --json
+  json "j.get('requantized', 0) == $again"
+  rm -r second
+done
+rm -r first

@@ -32,7 +32,8 @@ exits 0 tessera cast fp8 f32 --to f32
 compare 0 fp8 f32 --json
 json 'j["identical"] and j["weights"] == "stored" and j["kind"] == "plain"'
 exits 0 tessera cast fp8 f16 --to f16
-compare 0 fp8 f16 --gate top1=0 --json
+# One near tie of a router that was never trained carries the mean.
+compare 0 fp8 f16 --gate kl=1e-3 --gate top1=0 --json
 json 'not j["identical"] and j["weights"] == "stored"'
 
 # A quantization: every figure is there, and the gates are those of its kind.

@@ -95,3 +95,18 @@ exits 2 tessera verify bf16 --report r.html
 exits 6 tessera verify fp8 bf16 --memory 1kB
 exits 3 tessera verify fp8 nowhere
 exits 3 tessera verify nowhere fp8
+# A config.json that is not that of its tensors, though they agree: of either side, or of both.
+for change in 'j["num_hidden_layers"] -= 1' 'j["moe_intermediate_size"] = 128' 'j["num_hidden_layers"] += 1' 'j["vocab_size"] += 8'; do
+  rm -rf other
+  cp -r bf16 other
+  python3 -c 'import json, sys
+j = json.load(open("other/config.json")); exec(sys.argv[1]); json.dump(j, open("other/config.json", "w"))' "$change"
+  exits 1 tessera inspect other --check
+  for pair in "fp8 other" "other bf16" "other other"; do
+    exits 1 tessera verify $pair --tensors --json
+    json 'j["failed"] == 0 and [g["name"] for g in j["gates"] if not g["ok"]] in (["config"], ["unmatched", "config"])'
+    json '"config.json of" in j["verdict"] and j["config_faults"][0]["what"] != ""'
+  done
+done
+exits 1 tessera verify bf16 other
+contains "config of B" out

@@ -238,6 +238,22 @@ bool NamesRepeat(const std::vector<ManifestTensor>& tensors) {
 
 std::string FilePrefix(const ManifestTensor& tensor) { return tensor.file + ":"; }
 
+// Takes the prefixes off. Every tensor must be in a file that is listed, where its bytes will be
+// looked for; those of a file must still be in order.
+bool TakeOffPrefixes(Manifest& m) {
+  std::vector<const std::string*> last(m.files.size());
+  for (ManifestTensor& tensor : m.tensors) {
+    const auto file = std::ranges::lower_bound(m.files, tensor.file, {}, &ManifestFile::name);
+    if (file == m.files.end() || file->name != tensor.file) return false;
+    const std::string prefix = FilePrefix(tensor);
+    if (tensor.name.starts_with(prefix)) tensor.name.erase(0, prefix.size());
+    const std::string*& before = last[static_cast<size_t>(file - m.files.begin())];
+    if (before != nullptr && *before >= tensor.name) return false;
+    before = &tensor.name;
+  }
+  return true;
+}
+
 std::string Fixed(double value) {
   char text[64];
   const auto [end, error] =
@@ -354,11 +370,7 @@ Result<Manifest> ParseManifest(std::string_view text) {
   if (!strictly_rising(m.files) || !strictly_rising(m.side_files) || !strictly_rising(m.tensors)) {
     return bad("names out of order or twice");
   }
-  for (ManifestTensor& tensor : m.tensors) {
-    if (tensor.name.starts_with(FilePrefix(tensor))) {
-      tensor.name.erase(0, FilePrefix(tensor).size());
-    }
-  }
+  if (!TakeOffPrefixes(m)) return bad("tensors in files that are not listed, or twice in one");
   return std::move(m);
 }
 

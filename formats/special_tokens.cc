@@ -51,11 +51,11 @@ std::string TemplateToken(const Json& item) {
 // A template that puts tokens around one text: those around it are the beginning and the end.
 // Between two texts: a separator.
 void ApplyTemplate(const Json& processor, bool has_config, Texts& texts, SpecialTokens& tokens) {
-  const Json& single = processor["single"];
+  const auto single = processor.find("single");
   std::string first, last;
-  if (single.size() > 1) {
-    first = TemplateToken(single.front());
-    last = TemplateToken(single.back());
+  if (single != processor.end() && single->size() > 1) {
+    first = TemplateToken(single->front());
+    last = TemplateToken(single->back());
   }
   if (!first.empty()) {
     if (has_config && !texts["bos"]) texts["bos"] = first;
@@ -84,16 +84,19 @@ void ApplyTemplate(const Json& processor, bool has_config, Texts& texts, Special
   if (adds && has_config && !texts["sep"]) texts["sep"] = texts["eos"];
 }
 
+// What else may stand in a list of processors is nobody's template.
+bool IsTemplate(const Json& processor) {
+  return processor.is_object() && processor.value("type", Json()) == Json("TemplateProcessing");
+}
+
 void ApplyPostProcessor(const Json& processor, bool has_config, Texts& texts,
                         SpecialTokens& tokens) {
   if (!processor.is_object()) return;
   if (const auto list = processor.find("processors"); list != processor.end()) {
     for (const Json& one : *list) {
-      if (one.value("type", "") == "TemplateProcessing") {
-        ApplyTemplate(one, has_config, texts, tokens);
-      }
+      if (IsTemplate(one)) ApplyTemplate(one, has_config, texts, tokens);
     }
-  } else if (processor.value("type", "") == "TemplateProcessing") {
+  } else if (IsTemplate(processor)) {
     ApplyTemplate(processor, has_config, texts, tokens);
   }
 }

@@ -88,9 +88,10 @@ Result<std::string> FindPattern(std::string_view python) {
   constexpr std::string_view kQuotes = "\"\"\"";
   const size_t begin = python.find("pat_str = \"|\".join(");
   std::string pattern;
-  size_t at = begin;
-  while (at != std::string_view::npos) {
-    const size_t open = python.find("r\"\"\"", at), end = python.find(']', at);
+  // The end of the list is looked for once more only where a pattern held what looked like it.
+  for (size_t at = begin, end = 0; at != std::string_view::npos;) {
+    if (end < at) end = python.find(']', at);
+    const size_t open = python.find("r\"\"\"", at);
     if (open == std::string_view::npos || end < open) break;
     const size_t text = open + 1 + kQuotes.size(), close = python.find(kQuotes, text);
     if (close == std::string_view::npos) break;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -62,11 +63,25 @@ Result<Calibration> Calibration::Read(const std::filesystem::path& path) {
   Result<void> read =
       magic == "GGUF" ? calibration.ReadGguf(file) : calibration.ReadSafetensors(file);
   if (!read) return Fail(std::move(read).error().Within(path.string()));
-  std::ranges::sort(calibration.amax_);
+  TESSERA_TRY(calibration.SortByName(path));
   if (!calibration.amax_.empty()) return calibration;
   return Fail(Error(ErrorCode::kBadCalibration, "there is no maximum of activations in this file")
                   .In(path.string())
                   .Expected("tensors named LINEAR.input_amax or LINEAR.input_scale"));
+}
+
+Result<void> Calibration::SortByName(const std::filesystem::path& path) {
+  std::ranges::sort(amax_);
+  const auto twice = std::ranges::adjacent_find(amax_, [](const auto& a, const auto& b) {
+    return a.first == b.first && a.second != b.second;
+  });
+  if (twice == amax_.end()) return {};
+  return Fail(Error(ErrorCode::kBadCalibration, "a linear has two maxima of activations")
+                  .In(path.string())
+                  .Of(twice->first)
+                  .Expected("one, under one of its names")
+                  .Found(std::to_string(twice->second) + " and " +
+                         std::to_string(std::next(twice)->second)));
 }
 
 Result<void> Calibration::ReadSafetensors(const File& file) {
@@ -81,12 +96,12 @@ Result<void> Calibration::ReadSafetensors(const File& file) {
       TESSERA_TRY(file.ReadAt(header.data_begin + entry.begin,
                               std::as_writable_bytes(std::span(&value, 1))));
     }
-    if (!is_number || !std::isfinite(value) || value <= 0) {
+    const float amax = is_scale ? value * kE4m3Max : value;
+    if (!is_number || !std::isfinite(amax) || amax <= 0) {
       return Fail(NoNumber(entry.info, is_number ? std::to_string(value) : entry.info.Describe()));
     }
     amax_.emplace_back(
-        CheckpointName(name.substr(0, name.size() - (is_scale ? kScale : kAmax).size())),
-        is_scale ? value * kE4m3Max : value);
+        CheckpointName(name.substr(0, name.size() - (is_scale ? kScale : kAmax).size())), amax);
   }
   return {};
 }

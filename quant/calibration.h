@@ -23,7 +23,8 @@ namespace tessera {
 // An expert that no token reached has the largest maximum of its layer's other experts.
 class Calibration {
  public:
-  // kBadCalibration names the tensor that is not one positive, finite F32 number.
+  // kBadCalibration names the tensor that is not one positive, finite F32 number, and the linear
+  // that has two different ones.
   static Result<Calibration> Read(const std::filesystem::path& path);
 
   // Of a linear by its checkpoint name, "model.layers.3.mlp.experts.0.gate_proj". O(log n).
@@ -35,6 +36,7 @@ class Calibration {
  private:
   Result<void> ReadSafetensors(const File& file);
   Result<void> ReadGguf(const File& file);
+  Result<void> SortByName(const std::filesystem::path& path);
 
   std::vector<std::pair<std::string, float>> amax_;  // by name
 };

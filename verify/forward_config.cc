@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -10,6 +11,11 @@
 
 namespace tessera {
 namespace {
+
+bool IsPositiveF32(double value) {
+  using Limits = std::numeric_limits<float>;
+  return value >= double{Limits::min()} && value <= double{Limits::max()};
+}
 
 // config.json or an object in it, with the field names that its errors give.
 class Fields {
@@ -39,11 +45,17 @@ class Fields {
   Result<double> Positive(std::string_view field, std::optional<double> fallback = {}) const {
     const Json* value = Find(field);
     if (value == nullptr && fallback) return *fallback;
-    if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>()) ||
-        value->get<double>() <= 0) {
-      return Refuse(field, "a number above 0");
+    if (value == nullptr || !value->is_number() || !IsPositiveF32(value->get<double>())) {
+      return Refuse(field, "a number above 0 that F32 holds");
     }
     return value->get<double>();
+  }
+
+  // Likewise, where a number below makes nothing but infinities.
+  Result<double> AtLeast(std::string_view field, double least) const {
+    TESSERA_ASSIGN(const double value, Positive(field));
+    if (value < least) return Refuse(field, "at least " + Json(least).dump());
+    return value;
   }
 
   Result<uint32_t> Count(std::string_view field, uint32_t max,
@@ -92,7 +104,7 @@ double Mscale(double factor, double mscale) {
 
 Result<void> ReadYarn(const Fields& fields, RopeConfig& rope) {
   rope.yarn = true;
-  TESSERA_ASSIGN(rope.factor, fields.Positive("factor"));
+  TESSERA_ASSIGN(rope.factor, fields.AtLeast("factor", 1));
   TESSERA_ASSIGN(rope.beta_fast, fields.Positive("beta_fast", 32));
   TESSERA_ASSIGN(rope.beta_slow, fields.Positive("beta_slow", 1));
   TESSERA_ASSIGN(rope.original_max_position_embeddings,
@@ -112,6 +124,9 @@ Result<void> ReadYarn(const Fields& fields, RopeConfig& rope) {
   TESSERA_ASSIGN(const double all_dim, fields.Positive("mscale_all_dim"));
   rope.rotation_factor = Mscale(rope.factor, mscale) / Mscale(rope.factor, all_dim);
   rope.softmax_factor = std::pow(Mscale(rope.factor, all_dim), 2);
+  if (!IsPositiveF32(rope.rotation_factor) || !IsPositiveF32(rope.softmax_factor)) {
+    return fields.Refuse("mscale", "a magnitude that F32 holds");
+  }
   return {};
 }
 
@@ -138,12 +153,13 @@ Result<RopeConfig> ReadRope(const Fields& config) {
   const std::string_view name = parameters != nullptr ? "rope_parameters" : "rope_scaling";
   const Json* object = parameters != nullptr ? parameters : scaling;
   if (object != nullptr && !object->is_object()) return config.Refuse(name, "an object");
+  constexpr double kLeastTheta = 2;  // at 1 all pairs turn alike
   if (parameters != nullptr) {
     const Fields inner(*parameters, "rope_parameters.");
-    TESSERA_ASSIGN(rope.theta, inner.Positive("rope_theta"));
+    TESSERA_ASSIGN(rope.theta, inner.AtLeast("rope_theta", kLeastTheta));
     TESSERA_TRY(config.Only("rope_theta", *inner.Find("rope_theta")));
   } else {
-    TESSERA_ASSIGN(rope.theta, config.Positive("rope_theta"));
+    TESSERA_ASSIGN(rope.theta, config.AtLeast("rope_theta", kLeastTheta));
   }
   if (object != nullptr) {
     TESSERA_TRY(ReadScaling(Fields(*object, std::string(name) + "."), rope));

@@ -110,6 +110,24 @@ TEST(Manifest, RefusesWhatItDoesNotKnow) {
   EXPECT_FALSE(with("\"source\":{", "\"sauce\":{").has_value());
 }
 
+// Nobody would look for their bytes, and the output would hold without them.
+TEST(Manifest, RefusesTensorsInFilesThatAreNotListed) {
+  Manifest m = Sample();
+  m.tensors[1].file = "c.safetensors";
+  EXPECT_FALSE(ParseManifest(RenderManifest(m)).has_value());
+}
+
+TEST(Manifest, RefusesATensorTwiceInAFileUnderBothSpellings) {
+  Manifest m = Sample();
+  m.tensors[1].file = "a.safetensors";
+  m.tensors[1].name = "scalar";
+  std::string text = RenderManifest(m);  // both with the file in front
+  EXPECT_FALSE(ParseManifest(text).has_value());
+  const std::string prefixed = "\"a.safetensors:scalar\"";
+  text.replace(text.rfind(prefixed), prefixed.size(), "\"scalar\"");
+  EXPECT_FALSE(ParseManifest(text).has_value());
+}
+
 TEST(Manifest, RefusesListsWhereThingsGoByName) {
   for (const char* key : {"files", "side_files", "tensors"}) {
     for (const char* list : {R"([{"bytes":1}])", R"([{"tile_bytes":1}])", "[[1]]", R"({"a":[1]})",

@@ -177,5 +177,33 @@ TEST(TokenizerMetadata, WhatAGgufFileCannotCarryIsRefused) {
   EXPECT_TRUE(TokenizerMetadata(v3, {{"vocab_size", 648}}));
 }
 
+// Quadratic time would be seconds here: nothing ends the list.
+TEST(Tokenizer, AProgramOfManyPatternsIsReadInLinearTime) {
+  std::string program = "pat_str = \"|\".join(";
+  while (program.size() + 8 < 1 << 20) program += "r\"\"\"a\"\"\"";
+  const TempDir dir;
+  dir.Write("tiktoken.model", "");
+  dir.Write("tokenizer_config.json",
+            R"({"auto_map": {"AutoTokenizer": "tokenization_kimi.TikTokenTokenizer"}})");
+  dir.Write("tokenization_kimi.py", program);
+  const std::clock_t begin = std::clock();
+  EXPECT_EQ(Tokenizer::Open(dir.path()).error().code(), ErrorCode::kUnsupported);
+  EXPECT_LT(std::clock() - begin, CLOCKS_PER_SEC / 2);
+}
+
+// Of which the converter looks at templates only.
+TEST(TokenizerMetadata, AListOfProcessorsMayHoldAnything) {
+  for (const char* processor :
+       {R"({"type": "Sequence", "processors": [null]})",
+        R"({"type": "ByteLevel", "processors": 5})",
+        R"({"type": "ByteLevel", "processors": [{"type": 3}, {"type": "TemplateProcessing"}]})"}) {
+    Json tokenizer = V3();
+    tokenizer["post_processor"] = ParseJson(processor).value();
+    const TempDir dir;
+    dir.Write("tokenizer.json", tokenizer.dump());
+    EXPECT_TRUE(TokenizerMetadata(dir.path(), {{"vocab_size", 648}})) << processor;
+  }
+}
+
 }  // namespace
 }  // namespace tessera

@@ -1,69 +1,23 @@
 // A whole checkpoint, from the bytes of its headers and config to a Plan: it is refused, or every
-// tensor is accounted for and every byte that a run would read or write lies within its file.
+// tensor is accounted for and every byte that a run would read or write lies within its file. An
+// engine's rules end with a verdict on any of them.
 //
-// An input is one JSON document: the files of a folder, and what is asked for. Tensors without
-// data_offsets get those that the format wants, so that changed shapes mean changed files; the data
-// are holes.
+// An input is one JSON document: the files of a folder, and what is asked for.
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
+#include "convert/engines/judgement.h"
 #include "convert/gguf_mix.h"
 #include "convert/planner.h"
-#include "formats/file.h"
 #include "formats/json.h"
+#include "tests/fuzz/folder_document.h"
 #include "tests/fuzz/require.h"
-#include "tests/support/safetensors_file.h"
-#include "tests/support/temp_dir.h"
 
 namespace {
 
 using namespace tessera;
 namespace fs = std::filesystem;
-
-constexpr uint64_t kMaxFile = uint64_t{1} << 42;  // what file systems take
-
-// Shapes that no file could hold are tried all the same, at the end of a file that is too short.
-uint64_t BytesInFile(const Json& entry) { return std::min(BytesOfEntry(entry), kMaxFile); }
-
-void WriteShard(const TempDir& dir, const std::string& name, Json header) {
-  uint64_t end = 0;
-  if (header.is_object()) {
-    for (auto& [tensor, entry] : header.items()) {
-      if (!entry.is_object() || tensor == "__metadata__" || entry.contains("data_offsets")) {
-        continue;
-      }
-      const uint64_t begin = end;
-      end += BytesInFile(entry);
-      entry["data_offsets"] = {begin, end};
-    }
-  }
-  const std::string text = header.dump(-1, ' ', false, Json::error_handler_t::replace);
-  const uint64_t length = text.size();
-  dir.Write(name, std::string(reinterpret_cast<const char*>(&length), sizeof length) + text);
-  fs::resize_file(dir / name, std::min(sizeof length + length + end, kMaxFile));
-}
-
-// Only names that a folder can hold; what else an index may say is not the folder's to tell.
-bool IsFileName(const std::string& name) {
-  return !name.empty() && name.size() < 100 && name.front() != '.' &&
-         name.find_first_of(std::string_view("/\0", 2)) == std::string::npos;
-}
-
-void WriteFolder(const TempDir& dir, const Json& document) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(dir.path())) {
-    fs::remove_all(entry.path());
-  }
-  for (const auto& [name, contents] : document.items()) {
-    if (!IsFileName(name)) continue;
-    if (name.ends_with(".safetensors")) {
-      WriteShard(dir, name, contents);
-    } else if (name.ends_with(".json")) {
-      dir.Write(name, RenderJson(contents));
-    }
-  }
-}
 
 template <class Value>
 Value Asked(const Json& document, const char* what, Value otherwise) {
@@ -90,6 +44,7 @@ Request Ask(const Json& document, const fs::path& folder) {
   request.shard_size = Asked<uint64_t>(document, "shard_size", 0);
   request.mp = static_cast<uint32_t>(Asked<uint64_t>(document, "mp", 0) % 64);
   request.reblock = request.mp != 0 && document.contains("reblock");
+  if (document.contains("split")) request.split = folder.parent_path() / "nowhere-mtp";
   if (const SchemeRow* scheme = FindScheme(Asked<std::string>(document, "scheme", ""))) {
     request.to = CastTo::kStored;
     request.quantize.emplace();
@@ -137,6 +92,16 @@ void CheckPlan(const Plan& plan) {
   CheckBytes(plan);
 }
 
+void CheckVerdict(const Checkpoint& checkpoint, const Json& document) {
+  const auto engine = FindEngine(Asked<std::string>(document, "engine", ""));
+  if (!engine) return;
+  const auto verdict = JudgeCheckpoint(**engine, checkpoint, {.tp = 2});
+  if (!verdict) return;
+  for (const Finding& finding : verdict->findings) {
+    Require(!finding.rule.empty() && !finding.what.empty());
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -148,6 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto checkpoint = Checkpoint::Open(dir.path(), {.allow_no_index = true});
   Require(checkpoint.has_value() == faults.empty());
   if (!checkpoint) return 0;
+  CheckVerdict(*checkpoint, *document);
   const Request request = Ask(*document, dir.path());
   const auto plan = MakePlan(request);
   if (!plan) return 0;

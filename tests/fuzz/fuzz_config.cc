@@ -35,13 +35,25 @@ void CheckQuantization(const Json& config) {
   Require(again && again->block_rows == quant->block_rows && again->ue8m0 == quant->ue8m0);
 }
 
+// The demo's spelling of any model is one that can be read, or is refused.
+void CheckDemo(const Json& config, const ModelSpec& spec) {
+  const auto demo = DemoConfig(config, spec, true, false);
+  if (!demo) return;
+  const auto back = HfConfig(*demo, {.mtp_layers = 1, .indexer = spec.index_topk != 0});
+  if (!back) return;
+  if (const auto again = ModelSpec::FromConfig(*back)) CheckNames(*again);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto config = ParseJson(AsText(data, size));
   if (!config) return 0;
   Require(ParseJson(RenderJson(*config)).value() == *config);
-  if (const auto spec = ModelSpec::FromConfig(*config)) CheckNames(*spec);
+  if (const auto spec = ModelSpec::FromConfig(*config)) {
+    CheckNames(*spec);
+    CheckDemo(*config, *spec);
+  }
   CheckQuantization(*config);
   for (const bool indexer : {false, true}) {
     const auto translated = HfConfig(*config, {.mtp_layers = 1, .indexer = indexer});

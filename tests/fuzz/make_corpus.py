@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the seeds of tests/fuzz/corpus from what the program itself and `tokenizers` write, cut down
-to a few KB each. Inputs that fuzzing found lie beside them and are not touched.
+"""Makes the seeds of tests/fuzz/corpus from what the program itself, `tokenizers` and `pyzstd` write, cut
+down to a few KB each. Inputs that fuzzing found lie beside them and are not touched.
 
-usage: TESSERA=build/release/bin/tessera make_corpus.py
+usage: TESSERA=build/release/bin/tessera build/venv/bin/python make_corpus.py
 """
 import json
 import os
@@ -14,15 +14,19 @@ import subprocess
 import sys
 import tempfile
 
+import pyzstd
+
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 sys.path.insert(0, str(CORPUS.parent.parent / "support"))
 import gguf_file  # noqa: E402
 import importance_file  # noqa: E402
-from made_tokenizers import make_json  # noqa: E402
+from made_tokenizers import make_json, make_kimi  # noqa: E402
 
 FAMILIES = ["v2-lite", "v3", "v3.1", "v3.2", "k2", "moonlight", "glm5"]
-SCHEMES = ["w4a16", "w4a16-asym", "w8a8", "int8-block", "w4afp8", "awq", "gptq4", "ascend-w8a8-dynamic",
-           "fp8-channel"]
+# Schemes and an engine that judges what they make.
+SCHEMES = {"w4a16": "vllm", "w4a16-asym": "vllm", "w8a8": "sglang", "int8-block": "sglang", "w4afp8": "tensorrt-llm",
+           "awq": "lmdeploy", "gptq4": "vllm", "ascend-w8a8-dynamic": "vllm-ascend", "fp8-channel": "transformers"}
+JUDGES = {"v3": "ktransformers", "v3.1": "lightllm", "v3.2": "amd", "k2": "ascend-mindie"}
 
 
 def tessera(*words):
@@ -123,17 +127,21 @@ def make_checkpoints(work):
         tessera("synth", model, "--preset", "tiny", "--family", family)
         config = json.loads((model / "config.json").read_text())
         put("config", family, compact(config))
-        checkpoint(family, model, to="bf16" if "quantization_config" in config else "fp8")
+        checkpoint(family, model, to="bf16" if "quantization_config" in config else "fp8",
+                   **({"engine": JUDGES[family]} if family in JUDGES else {}))
+        put("forward_config", family, compact(config))
     sharded("sharded", work / "v3")
     checkpoint("to-ranks", work / "v3", to="bf16", mp=2)
     checkpoint("to-w4a16", work / "v3", scheme="w4a16")
-    checkpoint("to-gguf", work / "v3", gguf="q4_k_m")
-    for scheme in SCHEMES:
+    checkpoint("to-module", work / "v3", split=True, engine="deepseek-demo")
+    generation = json.loads((work / "v3" / "generation_config.json").read_text())
+    checkpoint("to-gguf", work / "v3", gguf="q4_k_m", **{"generation_config.json": generation})
+    for scheme, engine in SCHEMES.items():
         out = work / scheme
         scale = ["--input-scale", "0.5"] if scheme == "w4afp8" else []
         tessera("quantize", work / "v2-lite", out, "--scheme", scheme, "--search", "absmax", *scale)
         put("config", scheme, compact(json.loads((out / "config.json").read_text())))
-        checkpoint(scheme, out, to="bf16")
+        checkpoint(scheme, out, to="bf16", engine=engine)
     tessera("reshard", work / "v2-lite", work / "ranks", "--mp", "2")
     put("config", "demo", (work / "ranks" / "config.json").read_bytes())
     ranks("ranks", work / "ranks")
@@ -162,11 +170,120 @@ def make_manifests(work):
         put("manifest", name, compact(manifest))
 
 
+def make_manifest_checks(work):
+    """Two files of an output whose data are holes, and what the manifest says of them."""
+    for name in ("cast", "ranks"):
+        manifest = json.loads((work / name / "tessera.manifest.json").read_text())
+        files = manifest["files"] = dict(list(manifest["files"].items())[:2])
+        manifest["side_files"] = dict(list(manifest["side_files"].items())[:2])
+        manifest["tensors"] = {tensor: entry for tensor, entry in manifest["tensors"].items()
+                               if entry["file"] in files and not re.search(r"experts|layers\.[1-9]", tensor)}
+        document = {"tessera.manifest.json": manifest}
+        for file in files:
+            entries = header(work / name / file)
+            document[file] = {tensor: {"dtype": entry["dtype"], "shape": entry["shape"]} for tensor, entry
+                              in entries.items() if tensor in manifest["tensors"]}
+        for file in manifest["side_files"]:
+            document[file] = (work / name / file).read_text() if file == "generation_config.json" else {}
+        put("manifest_check", name, compact(document))
+
+
 def make_tokenizers(work):
     put("tokenizer", "synth", (work / "v3" / "tokenizer.json").read_bytes())
     for shape in ("v3", "v2", "glm", "gpt2"):
         make_json(work / shape, shape, vocab_size=285, string_merges=shape == "glm")
         put("tokenizer", shape, compact(json.loads((work / shape / "tokenizer.json").read_text())))
+
+
+def without_pieces(folder):
+    """A tokenizer.json whose pieces are the 256 of bytes, which fuzz_tokenizer_files fills in."""
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    del tokenizer["model"]["vocab"]
+    tokenizer["model"]["merges"] = []
+    for i, token in enumerate(tokenizer["added_tokens"]):
+        token["id"] = 256 + i
+    return tokenizer
+
+
+def make_tokenizer_files(work):
+    folder = work / "v3"
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    begin, end = config["bos_token"], config["eos_token"]
+    tokenizer = without_pieces(work / "v3")
+    base = {"config.json": {"vocab_size": 300, "bos_token_id": 256}, "tokenizer.json": tokenizer}
+    put("tokenizer_files", "synth", compact({**base, "tokenizer_config.json": config}))
+    listed = {**config, "unk_token": {"content": "<think>"}, "add_bos_token": None,
+              "added_tokens_decoder": {"256": {"content": begin, "lstrip": False, "rstrip": False}},
+              "additional_special_tokens": [end, {"content": "<think>"}],
+              "chat_template": [{"name": "default", "template": "{{ a }}"}, {"name": "tool-use", "template": "b"}]}
+    put("tokenizer_files", "listed", compact({**base, "tokenizer_config.json": listed}))
+    plain = {name: value for name, value in config.items() if name != "chat_template"}
+    put("tokenizer_files", "jinja", compact({
+        **base, "tokenizer_config.json": plain, "chat_template.jinja": "{{ a }}\r\nb",
+        "additional_chat_templates/tool.jinja": "c"}))
+    token = lambda text: {"SpecialToken": {"id": text, "type_id": 0}}  # noqa: E731
+    sequence = lambda name: {"Sequence": {"id": name, "type_id": 0}}  # noqa: E731
+    template = {"type": "TemplateProcessing", "single": [token(begin), sequence("A"), token(end)],
+                "pair": [token(begin), sequence("A"), token(end), sequence("B"), token(end)],
+                "special_tokens": {text: {"id": text, "ids": [id], "tokens": [text]}
+                                   for text, id in ((begin, 256), (end, 257))}}
+    put("tokenizer_files", "template", compact({
+        **base, "tokenizer.json": {**tokenizer, "post_processor": template},
+        "tokenizer_config.json": {"bos_token": begin, "eos_token": end, "sep_token": end},
+        "chat_template.json": {"chat_template": "d"}}))
+
+
+def make_tiktokens(work):
+    make_kimi(work / "kimi", vocab_size=280)
+    config = json.loads((work / "kimi" / "tokenizer_config.json").read_text())
+    program = (work / "kimi" / "tokenization_kimi.py").read_text()
+    pieces = ["YWI=", "IGE=", "aGU=", "bGw=", "aGVsbA==", "YWJj"]  # behind those of the 256 bytes
+    names = list(config["added_tokens_decoder"].values())
+
+    def folder(model, added):
+        return compact({"tokenizer_config.json": {**config, "added_tokens_decoder": added},
+                        "tokenization_kimi.py": program, "tiktoken.model": model})
+    put("tiktoken", "kimi", folder(pieces, {str(262 + i): token for i, token in enumerate(names)}))
+    put("tiktoken", "id-beyond", folder(pieces, {"900": names[0]}))
+    put("tiktoken", "whole", folder((work / "kimi" / "tiktoken.model").read_text(), config["added_tokens_decoder"]))
+
+
+def make_tokenizer_matches(work):
+    tokenizer = without_pieces(work / "v3")
+    tokenizer["model"]["vocab"] = {"a": 0, "b": 1, "ab": 2}
+    other = json.loads(compact(tokenizer))
+    other["model"]["vocab"]["ab"] = 3
+    for name, b in (("same", tokenizer), ("differ", other)):
+        put("tokenizer_match", name, compact({"a": {"tokenizer.json": tokenizer}, "b": {"tokenizer.json": b}}))
+    put("tokenizer_match", "tiktoken", compact({"a": {"tiktoken.model": "YQ== 0"}, "b": {"tiktoken.model": "Yg== 0"}}))
+
+
+def make_token_files():
+    put("token_file", "text", compact({"vocab_size": 100, "ids.txt": "1, 2\n99\t0"}))
+    put("token_file", "json", compact({"vocab_size": 100, "ids.txt": "[1, 2, 99]"}))
+    for dtype in ("I64", "U16"):
+        ids = {"ids": {"dtype": dtype, "shape": [1, 3], "values": [1, 2, 99]}}
+        put("token_file", dtype.lower(), compact({"vocab_size": 100, "ids.safetensors": ids}))
+
+
+def make_calibrations():
+    amax = lambda *values: {"dtype": "F32", "shape": [len(values)], "values": values}  # noqa: E731
+    put("calibration", "linears", compact({"a.q_proj.input_amax": amax(1.5), "a.w1.input_scale": amax(0.01),
+                                           "a.w2.input_amax": amax(2), "a.norm": amax(1, 2)}))
+    put("calibration", "experts", compact({"a.experts.gate_proj.input_amax": amax(1.5, 0, 3),
+                                           "a.down_proj.input_amax": amax(0.5)}))
+
+
+def make_zstds():
+    """As another writer of the format has them; without checksums in the table."""
+    rng = random.Random("zstd")
+    contents = b"".join(bytes([rng.randrange(8)]) * rng.randrange(20) for _ in range(100)) + rng.randbytes(64)
+    for name, frame, size in (("one-frame", 1 << 20, len(contents)), ("frames", 100, len(contents)), ("empty", 64, 0)):
+        with tempfile.TemporaryFile() as file:
+            with pyzstd.SeekableZstdFile(file, "wb", max_frame_content_size=frame) as packed:
+                packed.write(contents[:size])
+            file.seek(0)
+            put("zstd", name, bytes([50, 200, 1]) + file.read())
 
 
 def make_imatrices(work):
@@ -199,20 +316,28 @@ def make_journals():
 
 
 def make_decodes():
-    """Matrices for every scheme: sizes, then bytes. Small ones: a search takes its time under sanitizers."""
+    """A matrix for every scheme: sizes, then bytes."""
+    target = (CORPUS.parent / "fuzz_decode.cc").read_text()
     rng = random.Random("decode")
-    for name, rows, columns in (("ragged", 2, 39), ("wide", 0, 127), ("row", 0, 30), ("column", 5, 0)):
-        put("decode", name, bytes([255, rows, columns, 3, 5]) + rng.randbytes(123))
-    for byte in (0, 0x7F, 0xFF):
-        put("decode", f"all-{byte:02x}", bytes([255, 1, 30, 0, 2]) + bytes([byte]) * 8)
+    for scheme in range(int(re.search(r"kSchemes = (\d+)", target)[1])):
+        sizes = [rng.randrange(256) for _ in range(4)]
+        filled = rng.randbytes(48) if scheme % 4 else bytes([rng.choice((0, 0x7F, 0xFF))]) * 8
+        put("decode", f"scheme-{scheme:03}", bytes([scheme, *sizes]) + filled)
 
 
 with tempfile.TemporaryDirectory() as folder:
     make_checkpoints(pathlib.Path(folder))
     make_index(pathlib.Path(folder))
     make_manifests(pathlib.Path(folder))
+    make_manifest_checks(pathlib.Path(folder))
     make_tokenizers(pathlib.Path(folder))
+    make_tokenizer_files(pathlib.Path(folder))
+    make_tiktokens(pathlib.Path(folder))
+    make_tokenizer_matches(pathlib.Path(folder))
     make_ggufs(pathlib.Path(folder))
     make_imatrices(pathlib.Path(folder))
 make_journals()
 make_decodes()
+make_token_files()
+make_calibrations()
+make_zstds()

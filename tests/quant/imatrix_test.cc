@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "formats/gguf.h"
+#include "formats/safetensors.h"
 #include "quant/calibration.h"
 #include "quant/calibration_file.h"
 #include "tests/support/temp_dir.h"
@@ -296,6 +297,25 @@ TEST(Calibration, MaximaOfAGgufFileThatAreNoNumbersAreRefused) {
   EXPECT_FALSE(Calibration::Read(dir / "c.gguf")) << "two of one linear";
   dir.Write("c.gguf", Gguf({{stack, {2}, {0, 0}}}));
   EXPECT_FALSE(Calibration::Read(dir / "c.gguf")) << "nothing was measured at all";
+}
+
+// Of safetensors' names and of TensorRT-LLM's.
+TEST(Calibration, AScaleBeyondF32OrTwoMaximaOfOneLinearAreRefused) {
+  const auto read = [](const std::string& other, float amax, float scale) {
+    const TempDir dir;
+    const TensorInfo infos[] = {TensorInfo::Make("a.w1.input_scale", Dtype::kF32, {1}).value(),
+                                TensorInfo::Make(other, Dtype::kF32, {1}).value()};
+    std::string file = RenderSafetensorsHeader(std::vector{&infos[0], &infos[1]}, {}).value();
+    for (const float value : {scale, amax}) {
+      file.append(reinterpret_cast<const char*>(&value), sizeof value);
+    }
+    dir.Write("c.safetensors", file);
+    return Calibration::Read(dir / "c.safetensors");
+  };
+  EXPECT_EQ(read("a.down_proj.input_amax", 3, 1)->InputAmax("a.gate_proj"), 448.0f);
+  EXPECT_EQ(read("a.down_proj.input_amax", 3, 1e38f).error().tensor(), "a.w1.input_scale");
+  EXPECT_EQ(read("a.gate_proj.input_amax", 448, 1)->InputAmax("a.gate_proj"), 448.0f);
+  EXPECT_EQ(read("a.gate_proj.input_amax", 3, 1).error().tensor(), "a.gate_proj");
 }
 
 TEST(Calibration, AmaxNamesOfExpertsAreThoseOfTheirStack) {

@@ -1,0 +1,27 @@
+// An output beside its manifest, both hostile: the comparison ends, accounts for every tensor of
+// the manifest, and holds only where nothing was found.
+//
+// An input is the folder as one JSON document.
+#include "formats/manifest.h"
+#include "tests/fuzz/folder_document.h"
+#include "tests/fuzz/require.h"
+#include "verify/manifest_check.h"
+
+using namespace tessera;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const TempDir dir;
+  const auto document = ParseJson(AsText(data, size));
+  if (!document || !document->is_object()) return 0;
+  WriteFolder(dir, *document);
+  WorkCounters counters;
+  const auto report = CheckManifest(dir.path(), {.threads = 1}, counters);
+  if (!report) return 0;
+  const Manifest manifest = ReadManifest(dir / kManifestName).value();
+  Require(report->exact + report->failed + report->missing == manifest.tensors.size());
+  Require(report->side_files <= manifest.side_files.size());
+  const bool all = report->exact == manifest.tensors.size() && report->extra == 0 &&
+                   report->side_files == manifest.side_files.size();
+  Require(all || !report->holds());
+  return 0;
+}

@@ -149,7 +149,9 @@ void PrintRequantization(const Plan& plan, Terminal& terminal) {
                    " that had been integers; the error of before stays below the new one\n");
   }
   if (!plan.engines.empty()) {
-    terminal.Print("loaded by: " + Joined(plan.engines, ", ") + "\n");
+    terminal.Print("loaded by: " + Joined(plan.engines, ", ") +
+                   (plan.compress ? ", once unpacked: tessera reshard OUT DIR --names hf" : "") +
+                   "\n");
   }
   if (!plan.launch_flags.empty()) {
     terminal.Print("start the server with: " + Joined(plan.launch_flags, " ") + "\n");

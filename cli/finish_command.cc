@@ -37,6 +37,16 @@ std::unexpected<Error> NoCommand(const fs::path& path, const std::string& found)
                   .Next("give the command itself again, without --part"));
 }
 
+// The last part completes the output by itself: whoever comes after it has nothing left to do.
+Outcome ReportFinished(const fs::path& out, Terminal& terminal) {
+  if (terminal.json) {
+    terminal.PrintJson({{"finished", true}});
+  } else {
+    terminal.Print(out.string() + " is finished already; check it with: tessera verify OUT\n");
+  }
+  return Outcome::kDone;
+}
+
 Result<Outcome> RunFinish(const FinishOptions& options, Terminal& terminal) {
   std::error_code error;
   const fs::path out = fs::absolute(options.out, error);
@@ -44,11 +54,11 @@ Result<Outcome> RunFinish(const FinishOptions& options, Terminal& terminal) {
   if (path.empty()) {
     const bool complete =
         fs::exists(out / kManifestName, error) || fs::exists(out.string() + ".tessera.json", error);
+    if (complete) return ReportFinished(out, terminal);
     return Fail(Error(ErrorCode::kOutputConflict, "there is nothing to finish here")
                     .In(out.string())
                     .Expected("the work of runs with --part")
-                    .Found(complete ? "a finished output" : "none")
-                    .Next(complete ? "check it with: tessera verify OUT" : ""));
+                    .Found("none"));
   }
   TESSERA_ASSIGN(const std::string text, ReadWholeFile(path, kMaxCommandBytes));
   const SortedJson record = SortedJson::parse(text, nullptr, false);

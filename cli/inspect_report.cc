@@ -16,20 +16,6 @@ namespace fs = std::filesystem;
 // What is stored with the weights and is none of the model's parameters.
 constexpr std::string_view kScales = "scales", kBuffers = "buffers";
 
-// One shard of several cannot be complete by itself, nor hold every scale.
-bool IsOneOfSeveral(const fs::path& path) {
-  std::error_code ignored;
-  if (!IsShardName(path.filename().string()) || fs::is_directory(path, ignored)) return false;
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    const fs::path name = entry.path().filename();
-    if (IsShardName(name.string()) && name != path.filename()) {
-      return true;
-    }
-  }
-  return false;
-}
-
 std::string_view RoleName(const ModelSpec& spec, const TensorRole& role) {
   if (IsBesideCodes(role.part) && role.part != Part::kValueHeads) return kScales;
   if (role.part == Part::kBuffer) return kBuffers;
@@ -167,7 +153,7 @@ class Inspection {
   }
 
   void CheckContents() {
-    if (IsOneOfSeveral(path_)) return;
+    if (IsOneOfSeveral(path_)) return;  // nor complete by itself, nor with every scale
     if (report.spec) {
       CompletenessReport completeness = CheckCompleteness(*report.spec, *report.checkpoint);
       report.coverage = completeness.coverage;

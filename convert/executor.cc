@@ -455,7 +455,8 @@ class Executor {
           Error(ErrorCode::kUnsupported, "scales that the other layout's type does not hold")
               .Of(SourceName(*slot.step))
               .Found(found(stats.lossy_scales))
-              .Next("repack-ct keeps scales as they are; to round them, cast to bf16 first and "
+              .Next("repack-ct without --for keeps scales as they are; to round them, cast to bf16 "
+                    "first and "
                     "quantize that (with --force, since this output is begun)"));
     }
     if (stats.infinite_scales != 0) {

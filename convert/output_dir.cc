@@ -174,8 +174,10 @@ Result<void> OutputDir::Begin(const Plan& plan, OutputDir* first) {
   if (first != nullptr) {
     head_.request += " journal=" + QuoteJson(fs::canonical(first->out_).string());
   }
+  const Result<void> same_work = CheckJournals();
+  if (!same_work && !replace_) return same_work;
   // --force on an unfinished run of the very same plan goes on with it.
-  if (replace_ && (sealed_ || !Journal::Open(journal, head_))) {
+  if (replace_ && (sealed_ || !same_work)) {
     // First on record that all of it is ours: a kill in the middle must not make the rest look
     // foreign.
     std::vector<std::string> all = ours_;
@@ -277,6 +279,16 @@ std::vector<std::string> OutputDir::JournalNames() const { return StagedFiles(".
 bool OutputDir::has_journal(const std::string& name) const {
   std::error_code error;
   return fs::exists(staging() / name, error);
+}
+
+// Before anything is written: a command that is refused must not be in the way of the right one.
+Result<void> OutputDir::CheckJournals() const {
+  for (const std::string& name : JournalNames()) {
+    if (Result<std::vector<TileRecord>> read = ReadJournal(name); !read) {
+      return Fail(std::move(read).error());
+    }
+  }
+  return {};
 }
 
 Result<std::vector<TileRecord>> OutputDir::ReadJournal(const std::string& name) const {

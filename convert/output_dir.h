@@ -70,6 +70,8 @@ class OutputDir {
   Result<std::vector<std::string>> ListPresent() const;
   bool IsShare(const std::string& name) const;
   bool MarksWhole(const std::string& name) const;
+  // kPlanMismatch or kInputChanged if one of them is of other work than this run's.
+  Result<void> CheckJournals() const;
   Error Conflict(ErrorCode code, const std::string& what) const;
   Result<void> WriteNames(const std::vector<std::string>& names) const;
   std::vector<std::string> StagedFiles(std::string_view ending) const;

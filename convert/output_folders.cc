@@ -30,7 +30,10 @@ Result<OutputFolders> OutputFolders::Open(std::span<const std::filesystem::path>
     out.Release();
     return out;
   }
-  TESSERA_TRY(out.Begin(plan, options));
+  if (Result<void> begun = out.Begin(plan, options); !begun) {
+    out.Release();
+    return Fail(std::move(begun).error());
+  }
   return out;
 }
 

@@ -132,7 +132,8 @@ std::vector<PlanText> QuantizedTexts(const SchemeInUse& scheme, const Source& so
   } else if (scheme.name == "ascend-w8a8-dynamic") {
     std::vector<DescribedTensor> described;
     for (const PlanTensor& tensor : tensors) {
-      described.push_back({tensor.info.name(), tensor.by == Action::kQuantized});
+      const bool quantized = tensor.by == Action::kQuantized || tensor.by == Action::kRepacked;
+      described.push_back({tensor.info.name(), quantized});
     }
     files.push_back(AscendDescription(described));
   }

@@ -42,6 +42,19 @@ std::string_view Uncompressed(std::string_view file_name) {
   return file_name;
 }
 
+bool IsOneOfSeveral(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!IsShardName(path.filename().string()) || std::filesystem::is_directory(path, ignored)) {
+    return false;
+  }
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::filesystem::path name = entry.path().filename();
+    if (IsShardName(name.string()) && name != path.filename()) return true;
+  }
+  return false;
+}
+
 std::optional<ShardName> ParseShardName(std::string_view file_name, std::string_view ending) {
   if (ending == kEnding) file_name = Uncompressed(file_name);
   if (!file_name.ends_with(ending)) return std::nullopt;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ bool IsShardName(std::string_view file_name);
 bool IsCompressed(std::string_view file_name);
 // Without the ending that says so.
 std::string_view Uncompressed(std::string_view file_name);
+
+// A shard with others beside it, which cannot be complete by itself, nor hold every scale.
+bool IsOneOfSeveral(const std::filesystem::path& path);
 
 // nullopt for a name of another form. A compressed shard counts as what it holds.
 std::optional<ShardName> ParseShardName(std::string_view file_name,

@@ -105,7 +105,7 @@ run_transformers4() {
     run_pytest build/venv-transformers4 tests/interop/transformers4
 }
 
-need setup scripts/setup.sh ${quick:---clang}
+need setup scripts/setup.sh $([ -n "$quick" ] || echo --clang)
 need build scripts/build.sh release
 stage ctest run_ctest release
 stage demo scripts/demo.sh

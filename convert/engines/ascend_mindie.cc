@@ -26,6 +26,12 @@ void CheckKernels(Judgement& j, const char* key, const std::string& quantize, Mo
       dynamic->Find("deq_scale") != nullptr) {
     return;
   }
+  // INT4 in bytes looks the same but for its second scale.
+  const auto described = j.files.description.find(dynamic->name + ".weight");
+  if (dynamic->Find("weight_scale_second") != nullptr ||
+      (described != j.files.description.end() && described->second == "W4A8_DYNAMIC")) {
+    return;
+  }
   j.Fatal("quantize-wrong", dynamic->main().info.name(),
           std::string(own.empty() ? "quantize" : key) + " is " + choice + ", and " + dynamic->name +
               " is INT8 for dynamic activations, a scale a row",

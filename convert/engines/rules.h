@@ -2,6 +2,9 @@
 // has a line for every name of a rule.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -104,6 +107,10 @@ const StoredModule* FirstStoredAs(const Judgement& j, ModuleSet sets, Storage st
 void CheckTpDegree(Judgement& j);
 
 // --- values (rules_values.cc) ---
+// op(first byte, bytes) of all pieces of a tensor, whose size is the file's word: memory is not to
+// follow it. False, with a finding, if it cannot be read.
+bool ForEachPiece(Judgement& j, const TensorExtent& tensor,
+                  const std::function<void(uint64_t, std::span<const std::byte>)>& op);
 // scale_fmt ue8m0 with scales that are no powers of two.
 void CheckUe8m0(Judgement& j);
 // W4AFP8: equal for w1 and w3, representable in BF16, `required` or else 1.

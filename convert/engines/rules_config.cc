@@ -207,7 +207,7 @@ void CheckGptqConfig(Judgement& j) {
   }
   if (!j.HasFatal()) CheckGeometry(j);
   WarnOfGroupSize(j);
-  CheckColumnOrder(j);
+  if (j.claim.desc_act != true) CheckColumnOrder(j);
   if (j.claim.symmetric == true) CheckMiddleZeros(j);
   if (j.claim.checkpoint_format == "gptq_v2") {
     j.Warn("gptq-v2", "",
@@ -258,13 +258,17 @@ void CheckFormats(Judgement& j, bool global_only) {
                                            "naive-quantized"};
   for (const GroupClaim& group : j.claim.groups) {
     const std::string& format = j.claim.FormatOf(group);
-    if (std::ranges::find(kFormats, format) == std::end(kFormats)) {
+    if (format.empty()) {
       return j.Fatal("format-missing", "",
-                     "quantization_config does not say how weights are stored: format is " +
-                         (format.empty() ? "missing" : QuoteJson(format)) +
-                         ", for which no kernel is chosen",
+                     "quantization_config does not say how weights are stored: it has no format, "
+                     "and no kernel is chosen",
                      "write the format that they have: \"pack-quantized\", \"int-quantized\" or "
                      "\"float-quantized\"");
+    }
+    if (std::ranges::find(kFormats, format) == std::end(kFormats)) {
+      return j.Warn("format-unknown", "",
+                    "format is " + QuoteJson(format) + ", which is not judged here",
+                    "see whether the engine's own documentation has it for these models");
     }
     if (global_only && format != j.claim.format) {
       return j.Fatal("format-of-group", "",

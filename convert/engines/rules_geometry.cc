@@ -227,7 +227,8 @@ std::string_view SchemeOf(const StoredModule& module, const Geometry& geometry) 
 }  // namespace
 
 void CheckComplete(Judgement& j) {
-  constexpr size_t kMaxFaults = 1000;
+  // Names that are unknown here count too, and are passed over below.
+  constexpr size_t kMaxFaults = size_t{1} << 17;
   Offences missing, shapes;
   for (const Error& fault : CheckCompleteness(j.spec, j.checkpoint, kMaxFaults).faults) {
     const auto role = j.spec.Parse(fault.tensor());

@@ -2,6 +2,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -10,21 +11,17 @@
 namespace tessera {
 namespace {
 
-constexpr uint64_t kPiece = uint64_t{8} << 20;
-
-// A small tensor; nullopt when it is of another type and, with a finding, when it cannot be read.
-template <class T>
-std::optional<std::vector<T>> ReadAll(Judgement& j, const TensorExtent& tensor, Dtype dtype) {
-  if (tensor.info.dtype() != dtype) return std::nullopt;
-  std::vector<T> values(tensor.info.elements());
-  const auto read = j.checkpoint.ReadBytes(tensor, 0, std::as_writable_bytes(std::span(values)));
-  if (read) return values;
-  j.Fatal("unreadable", tensor.info.name(), read.error().what(), "");
-  return std::nullopt;
-}
-
-std::optional<std::vector<float>> ReadF32(Judgement& j, const TensorExtent& tensor) {
-  return ReadAll<float>(j, tensor, Dtype::kF32);
+// op(first element, values) of all pieces of a tensor; false if it is of another type or, with a
+// finding, cannot be read.
+template <class T, class Op>
+bool ForEachValue(Judgement& j, const TensorExtent& tensor, Dtype dtype, const Op& op) {
+  if (tensor.info.dtype() != dtype) return false;
+  std::vector<T> values;
+  return ForEachPiece(j, tensor, [&](uint64_t at, std::span<const std::byte> bytes) {
+    values.resize(bytes.size() / sizeof(T));
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    op(at / sizeof(T), std::span<const T>(values));
+  });
 }
 
 bool IsPowerOfTwo(float value) {
@@ -40,8 +37,10 @@ float AsBf16(float value) {
 std::optional<float> ReadOne(Judgement& j, const StoredModule* module) {
   const TensorExtent* scale = module == nullptr ? nullptr : module->Find("input_scale");
   if (scale == nullptr || scale->info.elements() != 1) return std::nullopt;
-  const auto values = ReadF32(j, *scale);
-  return values ? std::optional(values->front()) : std::nullopt;
+  std::optional<float> one;
+  ForEachValue<float>(j, *scale, Dtype::kF32,
+                      [&](uint64_t, std::span<const float> values) { one = values.front(); });
+  return one;
 }
 
 // The scale of w1, say, under that name or as gate_proj.input_scale.
@@ -54,13 +53,24 @@ const StoredModule* WithInputScale(const Judgement& j, const std::string& expert
   return nullptr;
 }
 
-// Of a GPTQ weight's columns, those that its g_idx puts into another group than their own.
-uint64_t ColumnsElsewhere(const std::vector<int32_t>& index, uint64_t group) {
-  uint64_t elsewhere = 0;
-  for (uint64_t k = 0; k < index.size(); ++k) {
-    if (index[k] != static_cast<int32_t>(group == 0 ? 0 : k / group)) ++elsewhere;
-  }
-  return elsewhere;
+// Columns a group of a GPTQ weight: as config.json says where its scales agree, else as they say,
+// since groups may be other ones for some modules. 0: cannot be told.
+uint64_t GroupOf(const Judgement& j, const StoredModule& module, uint64_t columns) {
+  const TensorExtent* scales = module.Find("scales");
+  if (scales == nullptr || scales->info.shape().size() != 2) return 0;
+  const uint64_t groups = scales->info.shape()[0];
+  const int64_t size = j.claim.group_size.value_or(-1);
+  const uint64_t said = size > 0 ? static_cast<uint64_t>(size) : std::max<uint64_t>(columns, 1);
+  if (columns / said == groups || (columns + said - 1) / said == groups) return said;
+  return groups == 0 ? 0 : (columns + groups - 1) / groups;
+}
+
+// Whether a GPTQ weight has 8 bits, likewise: of the words that hold N zero points.
+bool HasEightBits(const StoredModule& module, const TensorExtent& zeros) {
+  const Shape& words = zeros.info.shape();
+  const TensorExtent* codes = module.Find("qweight");
+  if (codes == nullptr || codes->info.shape().size() != 2 || words.size() != 2) return false;
+  return words[1] == (codes->info.shape()[1] + 3) / 4;
 }
 
 // The word in which every zero point is the middle, as stored by version 1 (less one) or 2.
@@ -94,16 +104,36 @@ uint64_t NotFinite(std::span<const std::byte> bytes, Dtype dtype) {
 
 }  // namespace
 
+bool ForEachPiece(Judgement& j, const TensorExtent& tensor,
+                  const std::function<void(uint64_t, std::span<const std::byte>)>& op) {
+  constexpr uint64_t kPiece = uint64_t{8} << 20;
+  std::vector<std::byte> piece;
+  for (uint64_t at = 0; at < tensor.info.bytes(); at += piece.size()) {
+    piece.resize(std::min(kPiece, tensor.info.bytes() - at));
+    if (const auto read = j.checkpoint.ReadBytes(tensor, at, piece); !read) {
+      j.Fatal("unreadable", tensor.info.name(), read.error().what(), "");
+      return false;
+    }
+    op(at, piece);
+  }
+  return true;
+}
+
 void CheckColumnOrder(Judgement& j) {
-  const int64_t size = j.claim.group_size.value_or(-1);
-  const uint64_t group = size > 0 ? static_cast<uint64_t>(size) : 0;
   uint64_t modules = 0;
   std::string first;
   for (const StoredModule& module : j.stored.all()) {
     const TensorExtent* index = module.Find("g_idx");
     if (module.storage != Storage::kGptq || index == nullptr) continue;
-    const auto groups = ReadAll<int32_t>(j, *index, Dtype::kI32);
-    if (!groups || ColumnsElsewhere(*groups, group) == 0) continue;
+    const uint64_t group = GroupOf(j, module, index->info.elements());
+    bool elsewhere = false;
+    ForEachValue<uint32_t>(j, *index, Dtype::kI32,
+                           [&](uint64_t at, std::span<const uint32_t> groups) {
+                             for (uint64_t i = 0; i < groups.size() && group != 0; ++i) {
+                               elsewhere |= groups[i] != (at + i) / group;
+                             }
+                           });
+    if (!elsewhere) continue;
     if (modules++ == 0) first = index->info.name();
   }
   if (modules == 0) return;
@@ -116,20 +146,24 @@ void CheckColumnOrder(Judgement& j) {
 }
 
 void CheckMiddleZeros(Judgement& j) {
-  const bool eight = j.claim.bits == 8, second = j.claim.checkpoint_format == "gptq_v2";
+  const bool second = j.claim.checkpoint_format == "gptq_v2";
   uint64_t modules = 0, of_the_other = 0;
   std::string first;
   for (const StoredModule& module : j.stored.all()) {
     const TensorExtent* zeros = module.Find("qzeros");
     if (module.storage != Storage::kGptq || zeros == nullptr) continue;
-    const auto words = ReadAll<uint32_t>(j, *zeros, Dtype::kI32);
-    const auto all = [&](bool version_2) {
-      return std::ranges::all_of(
-          *words, [&](uint32_t word) { return word == MiddleZeros(eight, version_2); });
-    };
-    if (!words || all(second)) continue;
+    const bool eight = HasEightBits(module, *zeros);
+    bool as_said = true, as_the_other = true;
+    ForEachValue<uint32_t>(j, *zeros, Dtype::kI32, [&](uint64_t, std::span<const uint32_t> words) {
+      const auto all = [&](uint32_t middle) {
+        return std::ranges::all_of(words, [&](uint32_t word) { return word == middle; });
+      };
+      as_said = as_said && all(MiddleZeros(eight, second));
+      as_the_other = as_the_other && all(MiddleZeros(eight, !second));
+    });
+    if (as_said) continue;
     if (modules++ == 0) first = zeros->info.name();
-    if (all(!second)) ++of_the_other;
+    if (as_the_other) ++of_the_other;
   }
   if (modules == 0) return;
   if (modules == of_the_other) {
@@ -147,18 +181,16 @@ void CheckMiddleZeros(Judgement& j) {
 }
 
 void CheckScaleValues(Judgement& j) {
-  std::vector<std::byte> bytes;
   uint64_t tensors = 0, numbers = 0;
   std::string first;
   for (const StoredModule& module : j.stored.all()) {
     for (const char* suffix : {"weight_scale", "weight_scale_inv", "scales"}) {
       const TensorExtent* scale = module.Find(suffix);
       if (scale == nullptr) continue;
-      bytes.resize(scale->info.bytes());
-      if (const auto read = j.checkpoint.ReadBytes(*scale, 0, bytes); !read) {
-        return j.Fatal("unreadable", scale->info.name(), read.error().what(), "");
-      }
-      const uint64_t found = NotFinite(bytes, scale->info.dtype());
+      uint64_t found = 0;
+      ForEachPiece(j, *scale, [&](uint64_t, std::span<const std::byte> bytes) {
+        found += NotFinite(bytes, scale->info.dtype());
+      });
       if (found == 0) continue;
       if (tensors++ == 0) first = scale->info.name();
       numbers += found;
@@ -179,10 +211,11 @@ void CheckUe8m0(Judgement& j) {
   for (const StoredModule& module : j.stored.all()) {
     const TensorExtent* scale = module.Find("weight_scale_inv");
     if (scale == nullptr || module.storage != Storage::kFp8Block) continue;
-    const auto values = ReadF32(j, *scale);
-    if (!values) continue;
-    const auto odd = static_cast<uint64_t>(
-        std::ranges::count_if(*values, [](float value) { return !IsPowerOfTwo(value); }));
+    uint64_t odd = 0;
+    ForEachValue<float>(j, *scale, Dtype::kF32, [&](uint64_t, std::span<const float> values) {
+      odd += static_cast<uint64_t>(
+          std::ranges::count_if(values, [](float value) { return !IsPowerOfTwo(value); }));
+    });
     if (odd == 0) continue;
     if (tensors++ == 0) first = scale->info.name();
     scales += odd;
@@ -257,18 +290,13 @@ void CheckNanCodes(Judgement& j) {
                   "looked for",
                   "inspect --check reads every code");
   }
-  std::vector<std::byte> piece;
   for (const TensorExtent& tensor : j.checkpoint.tensors()) {
     if (tensor.info.dtype() != Dtype::kF8E4M3) continue;
     uint64_t codes = 0;
-    for (uint64_t at = 0; at < tensor.info.bytes(); at += piece.size()) {
-      piece.resize(std::min(kPiece, tensor.info.bytes() - at));
-      if (const auto read = j.checkpoint.ReadBytes(tensor, at, piece); !read) {
-        return j.Fatal("unreadable", tensor.info.name(), read.error().what(), "");
-      }
+    ForEachPiece(j, tensor, [&](uint64_t, std::span<const std::byte> piece) {
       codes += static_cast<uint64_t>(std::ranges::count_if(
           piece, [](std::byte code) { return (code & std::byte{0x7F}) == std::byte{0x7F}; }));
-    }
+    });
     if (codes == 0) continue;
     j.Fatal("nan-codes", tensor.info.name(),
             std::to_string(codes) + " codes are NaN (0x7F or 0xFF); on MI300 they become numbers",

@@ -6,8 +6,8 @@ namespace {
 constexpr Family kFamilies[] = {Family::kV3, Family::kV31, Family::kV32};
 
 constexpr std::string_view kNoIntegers =
-    "compressed-tensors of integers is refused, and the layout of the former engine build is one "
-    "no release loads";
+    "of integers it loads INT4 experts beside FP8 alone, and the layout of the former engine build "
+    "is one no release loads";
 
 constexpr SchemeRule kSchemes[] = {
     {.scheme = "bf16"},
@@ -30,7 +30,11 @@ constexpr SchemeRule kSchemes[] = {
      .loads = false,
      .reason = "it has no weight-only INT4 experts",
      .nearest = "trtllm-w4a8"},
-    {.scheme = "trtllm-w4a8", .may = kRoutedExperts, .must = kRoutedExperts, .groups = "128"},
+    {.scheme = "trtllm-w4a8",
+     .may = kRoutedExperts,
+     .must = kRoutedExperts,
+     .groups = "128",
+     .reason = "its mixed format knows INT4 experts in FP8 models, and no others"},
 };
 
 void JudgeFp8(Judgement& j) {

@@ -37,7 +37,7 @@ TEST(BytePlanes, AreWhatTheHeaderSaysAndJoinAgainAtEverySizeAndAddress) {
   for (const unsigned width : {2u, 4u}) {
     for (size_t size = 0; size < 300; ++size) {
       const std::string words = Noise(size);
-      for (const size_t shift : {0, 1, 3}) {
+      for (const size_t shift : {0U, 1U, 3U}) {
         // One byte behind the end shows who writes beyond it.
         std::string from(shift, '\0'), planes(shift + size + 1, '#'), joined = planes;
         from += words;

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <set>
 
 #include "formats/model_spec.h"
@@ -195,14 +195,14 @@ TEST(ModelNames, ParsesAHundredThousandNamesInATenthOfASecond) {
   for (const TensorRole& role : AllRoles(spec)) names.push_back(spec.NameOf(role));
   ASSERT_GT(names.size(), 100'000u);
   names.resize(100'000);
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   size_t parsed = 0;
   for (const std::string& name : names) parsed += spec.Parse(name).has_value();
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+  const double milliseconds = 1000.0 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(parsed, names.size());
-  RecordProperty("milliseconds", std::to_string(took.count()));
+  RecordProperty("milliseconds", std::to_string(milliseconds));
 #ifdef NDEBUG
-  EXPECT_LT(took.count(), 100.0);
+  EXPECT_LT(milliseconds, 100.0);
 #endif
 }
 

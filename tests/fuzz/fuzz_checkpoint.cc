@@ -95,7 +95,7 @@ void CheckPlan(const Plan& plan) {
 void CheckVerdict(const Checkpoint& checkpoint, const Json& document) {
   const auto engine = FindEngine(Asked<std::string>(document, "engine", ""));
   if (!engine) return;
-  const auto verdict = JudgeCheckpoint(**engine, checkpoint, {.tp = 2});
+  const auto verdict = JudgeCheckpoint(**engine, checkpoint, {.tp = 2, .scan_codes = true});
   if (!verdict) return;
   for (const Finding& finding : verdict->findings) {
     Require(!finding.rule.empty() && !finding.what.empty());

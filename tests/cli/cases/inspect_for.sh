@@ -120,8 +120,8 @@ finds list-hits-quantized vllm
 PACKED='store[EXPERT] = "packed"; c = config["quantization_config"] = compressed(ignore=EXPERTS_ONLY); g = c["config_groups"]["group_0"]'
 make "$PACKED; del c['format']"
 for engine in vllm sglang amd transformers ktransformers; do finds format-missing $engine; done
-make "$PACKED; c['format'] = 'dense'"
-finds format-missing vllm
+make "$PACKED; c['format'] = 'marlin-24'"
+warns format-unknown vllm
 make "$PACKED; g['format'] = c['format']; c['format'] = 'mixed-precision'"
 loads vllm
 finds format-of-group sglang

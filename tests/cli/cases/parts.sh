@@ -57,9 +57,30 @@ contains "unfinished: 2/3, 3/3"
 exits 0 tessera cast in made --to bf16 --part 1/2
 exits 0 tessera cast in made --to bf16
 diff -r clean made
+exits 0 tessera finish made
+contains "finished already" out
+rm -r made
+mkdir made
 exits 2 tessera finish made
 contains "nothing to finish"
 rm -r made
+
+# A command that is refused leaves nothing in the way of the right one, in parts or not.
+for wrong in "--to f16" "--to f16 --part 3/3" "--to f16 --part 1/2"; do
+  exits 0 tessera cast in made --to bf16 --part 1/3
+  (cd made && find . ! -name '*.lock' | sort) >before
+  exits 5 tessera cast in made $wrong
+  (cd made && find . ! -name '*.lock' | sort) | diff before -
+  exits 0 tessera cast in made --to bf16 --part 2/3
+  exits 0 tessera cast in made --to bf16 --part 3/3
+  diff -r clean made
+  rm -r made
+done
+exits 0 tessera cast in made --to bf16 --part 1/3
+exits 0 tessera cast in made --to f16 --force
+exits 0 tessera cast in whole --to f16
+diff -r whole made
+rm -r made whole
 
 # From another folder, with relative names.
 mkdir work elsewhere

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <type_traits>
 
 #include "convert/engines/rules.h"
 
@@ -79,16 +80,22 @@ uint32_t MiddleZeros(bool eight_bits, bool version_2) {
                     : (version_2 ? 0x88888888u : 0x77777777u);
 }
 
-// Numbers of a scale that are NaN or infinite; 0 for a type that has no such.
-uint64_t NotFinite(std::span<const std::byte> bytes, Dtype dtype) {
+struct OddScales {
+  uint64_t not_finite = 0, negative = 0;
+};
+
+// None of a type that has neither.
+void Count(std::span<const std::byte> bytes, Dtype dtype, OddScales& odd) {
   const auto count = [&]<class T>(T exponent) {
-    uint64_t found = 0;
     for (size_t at = 0; at + sizeof(T) <= bytes.size(); at += sizeof(T)) {
       T bits;
       std::memcpy(&bits, &bytes[at], sizeof(T));
-      if ((bits & exponent) == exponent) ++found;
+      if ((bits & exponent) == exponent) {
+        ++odd.not_finite;
+      } else if (static_cast<std::make_signed_t<T>>(bits) < 0) {
+        ++odd.negative;
+      }
     }
-    return found;
   };
   switch (dtype) {
     case Dtype::kF32:
@@ -98,7 +105,7 @@ uint64_t NotFinite(std::span<const std::byte> bytes, Dtype dtype) {
     case Dtype::kF16:
       return count(uint16_t{0x7C00});
     default:
-      return 0;
+      return;
   }
 }
 
@@ -181,20 +188,27 @@ void CheckMiddleZeros(Judgement& j) {
 }
 
 void CheckScaleValues(Judgement& j) {
-  uint64_t tensors = 0, numbers = 0;
-  std::string first;
+  uint64_t tensors = 0, numbers = 0, negative_tensors = 0, negative = 0;
+  std::string first, first_negative;
   for (const StoredModule& module : j.stored.all()) {
     for (const char* suffix : {"weight_scale", "weight_scale_inv", "scales"}) {
       const TensorExtent* scale = module.Find(suffix);
       if (scale == nullptr) continue;
-      uint64_t found = 0;
+      OddScales odd;
       ForEachPiece(j, *scale, [&](uint64_t, std::span<const std::byte> bytes) {
-        found += NotFinite(bytes, scale->info.dtype());
+        Count(bytes, scale->info.dtype(), odd);
       });
-      if (found == 0) continue;
-      if (tensors++ == 0) first = scale->info.name();
-      numbers += found;
+      if (odd.negative != 0 && negative_tensors++ == 0) first_negative = scale->info.name();
+      if (odd.not_finite != 0 && tensors++ == 0) first = scale->info.name();
+      negative += odd.negative;
+      numbers += odd.not_finite;
     }
+  }
+  if (negative_tensors != 0 && j.engine.negative_scales.empty()) {
+    j.Warn("negative-scales", first_negative,
+           std::to_string(negative) + " scales of " + std::to_string(negative_tensors) +
+               " weights are negative; it is not known that the kernels compute with such",
+           "quantize again with --search mse, or compare the engine's logits");
   }
   if (tensors == 0) return;
   j.Fatal("scale-not-finite", first,

@@ -92,6 +92,12 @@ done
 exits 3 tessera quantize in made --scheme w4a16 --search mse-signed --for vllm
 contains "negative scales"
 contains "nearest that loads: --search mse"
+exits 0 tessera quantize in made --scheme w4a16 --search mse-signed --for transformers
+exits 0 tessera inspect made --check --for vllm --json
+json "'negative-scales' in [f['rule'] for f in j['findings']]"
+exits 0 tessera inspect made --check --for transformers --json
+json "'negative-scales' not in [f['rule'] for f in j['findings']]"
+rm -r made
 exits 0 tessera quantize in made --scheme w4a16 --all-linears --for sglang
 json 'all(".mlp.experts." in n for n, t in j["tensors"].items() if t["by"] == "quantized")' made/tessera.manifest.json
 exits 0 tessera inspect made --for sglang

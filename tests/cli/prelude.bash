@@ -138,3 +138,20 @@ on_ranks() {
   shift
   mpirun_here -n "$n" tessera-mpi "$@"
 }
+
+# same_to_every_verb A B: what verbs make of two folders has the same bytes.
+same_to_every_verb() {
+  local verb words status file
+  seq 3 40 | tr '\n' ' ' >tokens
+  exits 0 tessera forward "$1" --tokens tokens --logits a.safetensors
+  exits 0 tessera forward "$2" --tokens tokens --logits b.safetensors
+  cmp a.safetensors b.safetensors
+  for verb in "cast --to f32" "reshard --shard-size 300KB" "reshard --mp 2" "quantize --scheme w4a16"; do
+    read -ra words <<<"$verb"
+    status=0
+    tessera "${words[0]}" "$1" from_a "${words[@]:1}" >out 2>err || status=$?
+    exits $status tessera "${words[0]}" "$2" from_b "${words[@]:1}"
+    for file in from_a/*.safetensors; do cmp "$file" "from_b/$(basename "$file")"; done
+    rm -r from_a from_b
+  done
+}

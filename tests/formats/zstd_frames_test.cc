@@ -39,15 +39,7 @@ class ZstdFramesTest : public testing::Test {
     dir_.Write("f.zst", bytes);
     return *File::OpenRead(dir_ / "f.zst");
   }
-  // The contents, or the rule that was broken.
-  std::string Unpack(const std::string& bytes) {
-    const File file = Write(bytes);
-    const auto frames = ZstdFrames::Read(file);
-    if (!frames) return std::string(Name(frames.error().code()));
-    std::string text(frames->bytes(), '\0');
-    const auto read = frames->ReadAt(file, 0, std::as_writable_bytes(std::span(text)));
-    return read ? text : std::string(Name(read.error().code()));
-  }
+  std::string Unpack(const std::string& bytes) { return UnpackedOrRule(Write(bytes)); }
 
   TempDir dir_;
 };

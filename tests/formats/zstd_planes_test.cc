@@ -67,15 +67,7 @@ class ZstdPlanesTest : public testing::Test {
     dir_.Write("f.zst", bytes);
     return *File::OpenRead(dir_ / "f.zst");
   }
-  // The contents, or the rule that was broken.
-  std::string Unpack(const std::string& bytes) {
-    const File file = Write(bytes);
-    const auto frames = ZstdFrames::Read(file);
-    if (!frames) return std::string(Name(frames.error().code()));
-    std::string text(frames->bytes(), '\0');
-    const auto read = frames->ReadAt(file, 0, std::as_writable_bytes(std::span(text)));
-    return read ? text : std::string(Name(read.error().code()));
-  }
+  std::string Unpack(const std::string& bytes) { return UnpackedOrRule(Write(bytes)); }
   // Of a piece that is packed as any but the first, or as the first.
   std::string Frame(const std::string& piece, bool first = false) {
     const auto packed = packer_.Pack(std::as_bytes(std::span(piece)), first);
@@ -94,18 +86,18 @@ TEST_F(ZstdPlanesTest, GivesBackWhatWasPackedAtEverySizeWhateverItHolds) {
     EXPECT_LE(packed.size(), ZstdBound(contents.size()) + contents.size() / piece * 64);
   };
   for (size_t size = 0; size < 40; ++size) {
-    for (const size_t piece : {1, 2, 3, 7, 40}) expect(Weights(size, 2), piece);
+    for (const size_t piece : {1U, 2U, 3U, 7U, 40U}) expect(Weights(size, 2), piece);
   }
   constexpr size_t kFrame = kZstdFrameBytes;
   const std::string pool = Weights(2 * kFrame + 8, 2);
-  for (const size_t frames : {1, 2}) {
+  for (const size_t frames : {1U, 2U}) {
     for (int around = -3; around <= 3; ++around) {
       const size_t size = frames * kFrame + static_cast<size_t>(around + 4);
       expect(pool.substr(4, size - 4), kFrame);
     }
   }
   // Words that begin at odd places, and a frame of several kinds.
-  for (const size_t shift : {1, 2, 3}) {
+  for (const size_t shift : {1U, 2U, 3U}) {
     expect(std::string(shift, 'x') + Weights(kFrame, 4), kFrame);
     expect(std::string(shift, 'x') + Codes(400000) + Weights(400000, 2) + Weights(600000, 4),
            kFrame);
@@ -201,7 +193,7 @@ TEST_F(ZstdPlanesTest, HostileMarksAreRefused) {
   std::string other = frame;
   other[PlaceOfId(frame) + 3] = 'N';
   EXPECT_EQ(Unpack(other + TableOf(other, 20000, false)), "read-failed");
-  for (const uint32_t bytes : {0, 19999, 20001}) {
+  for (const uint32_t bytes : {0U, 19999U, 20001U}) {
     EXPECT_EQ(Unpack(frame + TableOf(frame, bytes, false)), bytes == 0 ? "" : "read-failed");
   }
   // Cut off anywhere, the mark included.

@@ -55,9 +55,10 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
   }
   const std::string head = MutateBytes(AsText(data, kHead), kHead).append(kHead, '\0');
   const std::string_view file = AsText(data, size).substr(kHead);
-  std::string changed = seed % 4 == 1
-                            ? ChangeTable(std::string(file), seed)
-                            : ZstdFile(MutateBytes(ContentsOf(file), kMostContents),
-                                       1 + seed / 4 % 300, 1 + static_cast<int>(seed / 2048 % 3));
+  const Compression compression{.level = 1 + static_cast<int>(seed / 2048 % 3),
+                                .planes = seed / 8192 % 2 == 1};
+  std::string changed = seed % 4 == 1 ? ChangeTable(std::string(file), seed)
+                                      : ZstdFile(MutateBytes(ContentsOf(file), kMostContents),
+                                                 1 + seed / 4 % 300, compression);
   return Deliver(head.substr(0, kHead) + changed, data, size, max_size);
 }

@@ -22,4 +22,12 @@ std::string ZstdFile(const std::string& contents, size_t piece, Compression comp
   return file + RenderZstdTable(frames);
 }
 
+std::string UnpackedOrRule(const File& file) {
+  const auto frames = ZstdFrames::Read(file);
+  if (!frames) return std::string(Name(frames.error().code()));
+  std::string text(frames->bytes(), '\0');
+  const auto read = frames->ReadAt(file, 0, std::as_writable_bytes(std::span(text)));
+  return read ? text : std::string(Name(read.error().code()));
+}
+
 }  // namespace tessera

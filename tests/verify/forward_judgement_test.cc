@@ -54,7 +54,7 @@ TEST(JudgeForward, WhatChanceExplainsIsNoMiss) {
 
 // The error of a mean that one token carries is as large as the mean.
 TEST(JudgeForward, AFewTokensThatDivergeAreNotTakenForChance) {
-  for (const size_t tokens : {1, 2, 4}) {
+  for (const size_t tokens : {1U, 2U, 4U}) {
     ForwardComparison comparison = Measured(StorageKind::kPlain, 1e-9, 10000, 10000);
     std::vector<double> kls(10000, 1e-9);
     std::fill_n(kls.begin(), tokens, 5.0);

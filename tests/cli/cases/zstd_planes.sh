@@ -46,18 +46,7 @@ json "j['compressed'] == {}"
 exits 0 tessera verify plain packed --json
 json "j['exact'] == 207 and j['within'] == 0"
 exits 0 tessera verify in packed
-seq 3 40 | tr '\n' ' ' >tokens
-exits 0 tessera forward plain --tokens tokens --logits a.safetensors
-exits 0 tessera forward packed --tokens tokens --logits b.safetensors
-cmp a.safetensors b.safetensors
-for verb in "cast --to f32" "reshard --shard-size 300KB" "reshard --mp 2" "quantize --scheme w4a16"; do
-  set -- $verb
-  status=0
-  tessera "$1" plain from_plain "${@:2}" >out 2>err || status=$?
-  exits $status tessera "$1" packed from_packed "${@:2}"
-  for file in from_plain/*.safetensors; do cmp "$file" "from_packed/$(basename "$file")"; done
-  rm -r from_plain from_packed
-done
+same_to_every_verb plain packed
 
 # Back to plain files, also from planes of F32 and of FP8, which is left as it is but for each first frame.
 exits 0 tessera reshard packed back --names hf

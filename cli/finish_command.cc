@@ -54,11 +54,15 @@ Result<Outcome> RunFinish(const FinishOptions& options, Terminal& terminal) {
   if (path.empty()) {
     const bool complete =
         fs::exists(out / kManifestName, error) || fs::exists(out.string() + ".tessera.json", error);
-    if (complete) return ReportFinished(out, terminal);
-    return Fail(Error(ErrorCode::kOutputConflict, "there is nothing to finish here")
-                    .In(out.string())
-                    .Expected("the work of runs with --part")
-                    .Found("none"));
+    const bool tidy =
+        !fs::exists(out / ".partial", error) && !fs::exists(out.string() + ".partial", error);
+    if (complete && tidy) return ReportFinished(out, terminal);
+    return Fail(
+        Error(ErrorCode::kOutputConflict, "there is nothing to finish here")
+            .In(out.string())
+            .Expected("the work of runs with --part")
+            .Found(complete ? "a finished output, and what a run killed at its end left" : "none")
+            .Next(complete ? "run any part again: it removes what was left" : ""));
   }
   TESSERA_ASSIGN(const std::string text, ReadWholeFile(path, kMaxCommandBytes));
   const SortedJson record = SortedJson::parse(text, nullptr, false);

@@ -4,6 +4,7 @@
 # What they find stays in build/asan-ubsan/found/TARGET, which is where the next run goes on. An input
 # that fails is kept there as crash-*, timeout-* or oom-* and printed with its report; the exit status is
 # then not 0. Once what it found is fixed, such an input belongs into tests/fuzz/corpus/TARGET.
+# FUZZ_SEED makes runs alike; without it every run is another.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,7 +35,8 @@ fuzz() {
   mkdir -p "$found"
   # Sanitizers and two targets at once on busy cores: a minute here is a second of the program.
   if ! "build/asan-ubsan/bin/fuzz_$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1536 \
-    -artifact_prefix="$found/" -print_final_stats=1 "$found" "tests/fuzz/corpus/$target" \
+    -artifact_prefix="$found/" -print_final_stats=1 -seed="${FUZZ_SEED:-0}" \
+    "$found" "tests/fuzz/corpus/$target" \
     >"$found.log" 2>&1; then
     report "$target" "$found.log" >"$found.report"
     cat "$found.report"  # in one piece, beside another target's

@@ -97,7 +97,8 @@ ShardFile ShardOf(Json header) {
   return file;
 }
 
-void WriteFolder(const TempDir& dir, const Json& document) {
+uint64_t WriteFolder(const TempDir& dir, const Json& document) {
+  uint64_t bytes = 0;
   for (const fs::directory_entry& entry : fs::directory_iterator(dir.path())) {
     fs::remove_all(entry.path());
   }
@@ -111,7 +112,9 @@ void WriteFolder(const TempDir& dir, const Json& document) {
     } else {
       dir.Write(name, contents.is_string() ? contents.get<std::string>() : RenderJson(contents));
     }
+    bytes += fs::file_size(path);
   }
+  return bytes;
 }
 
 }  // namespace tessera

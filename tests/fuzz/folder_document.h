@@ -12,8 +12,9 @@ namespace tessera {
 
 // Gives `dir` the files that the document names and no others. A *.safetensors is said by its
 // header, see ShardOf; any other file by its text or, where that is no string, as JSON. Names that
-// a folder cannot hold, and keys without a dot, are left out.
-void WriteFolder(const TempDir& dir, const Json& document);
+// a folder cannot hold, and keys without a dot, are left out. Returns the size of all files, of
+// which most may be holes.
+uint64_t WriteFolder(const TempDir& dir, const Json& document);
 
 // A safetensors file of tensors as a header lists them. Those without data_offsets get the ones
 // that the format wants, so that changed shapes mean changed files; of `values` those bytes are

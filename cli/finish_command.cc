@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
 
@@ -18,10 +20,14 @@ struct FinishOptions {
   fs::path out;
 };
 
-// What a part recorded of its command line; empty if no part was made here. A folder is staged
-// within itself, a file beside itself.
+// Where work on it is staged: of a folder within itself, of a file beside itself.
+std::array<fs::path, 2> StagingOf(const fs::path& out) {
+  return {out / ".partial", fs::path(out.string() + ".partial")};
+}
+
+// What a part recorded of its command line; empty if no part was made here.
 fs::path FindCommand(const fs::path& out) {
-  for (const fs::path& staging : {out / ".partial", fs::path(out.string() + ".partial")}) {
+  for (const fs::path& staging : StagingOf(out)) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(staging, error)) {
       if (entry.path().extension() == ".command") return entry.path();
@@ -54,8 +60,8 @@ Result<Outcome> RunFinish(const FinishOptions& options, Terminal& terminal) {
   if (path.empty()) {
     const bool complete =
         fs::exists(out / kManifestName, error) || fs::exists(out.string() + ".tessera.json", error);
-    const bool tidy =
-        !fs::exists(out / ".partial", error) && !fs::exists(out.string() + ".partial", error);
+    const bool tidy = std::ranges::none_of(
+        StagingOf(out), [&](const fs::path& staging) { return fs::exists(staging, error); });
     if (complete && tidy) return ReportFinished(out, terminal);
     return Fail(
         Error(ErrorCode::kOutputConflict, "there is nothing to finish here")

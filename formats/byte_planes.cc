@@ -1,7 +1,6 @@
 #include "formats/byte_planes.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>

@@ -109,7 +109,9 @@ need setup scripts/setup.sh $([ -n "$quick" ] || echo --clang)
 need build scripts/build.sh release
 stage ctest run_ctest release
 stage demo scripts/demo.sh
+sanitizers=
 if [ -z "$quick" ] && command -v clang++-19 >/dev/null; then
+  sanitizers=1
   stage asan-ubsan build_and_test asan-ubsan
   [ -z "$thorough" ] || stage tsan build_and_test tsan
 fi
@@ -118,7 +120,7 @@ if [ -n "$interop" ]; then
   stage transformers4 run_transformers4
   [ -n "$quick" ] || stage llama.cpp run_llama_cpp
 fi
-if [ -z "$quick" ] && command -v clang++-19 >/dev/null; then
+if [ -n "$sanitizers" ]; then
   # A minute a target; less where everything else has taken an hour.
   FUZZ_SEED=1 stage fuzz scripts/fuzz.sh $((SECONDS < 3600 ? 60 : 15))
 fi
@@ -127,8 +129,7 @@ printf '\ntimings:%s\n' "$timings"
 [ -z "$quick" ] || echo "left out by --quick: tests labelled slow, sanitizers, fuzzing, llama.cpp"
 [ -n "$interop" ] || echo "left out by --no-interop: tests/interop (torch, safetensors, transformers)"
 [ -n "$thorough" ] || echo "left out without --thorough: the tsan build, every point of the fault sweeps"
-[ -n "$quick" ] || command -v clang++-19 >/dev/null ||
-  echo "left out: sanitizers, fuzzing (no clang++-19 here)"
+[ -n "$quick$sanitizers" ] || echo "left out: sanitizers, fuzzing (no clang++-19 here)"
 if [ -n "$failed" ]; then
   echo "FAILED:$failed"
   exit 1

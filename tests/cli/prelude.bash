@@ -155,3 +155,20 @@ same_to_every_verb() {
     rm -r from_a from_b
   done
 }
+
+# damage_is_named FOLDER: a copy of a compressed folder, `damaged` in one frame, is refused by file and tensor.
+damage_is_named() {
+  python3 - "$1" damaged <<'PY'
+import pathlib, shutil, sys
+source, damaged = map(pathlib.Path, sys.argv[1:])
+shutil.copytree(source, damaged)
+file = max(damaged.glob("*.zst"), key=lambda f: f.stat().st_size)
+data = bytearray(file.read_bytes())
+data[len(data) // 3] ^= 1
+file.write_bytes(data)
+PY
+  exits 3 tessera cast damaged x --to f32
+  contains "a compressed frame is damaged"
+  contains "damaged/model"
+  exits 1 tessera verify damaged
+}
